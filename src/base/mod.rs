@@ -1,0 +1,11 @@
+//! Floor 0: what everything stands on — errors, settings, data types, attributes, literal values.
+
+pub mod error;
+pub mod scalar;
+pub mod schema;
+pub mod settings;
+
+pub use error::{Error, ErrorClass, Location, Result};
+pub use scalar::Scalar;
+pub use schema::{Attribute, DataType, ExprId, Field, Schema};
+pub use settings::Settings;

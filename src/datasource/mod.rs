@@ -1,0 +1,96 @@
+//! Floor 3: where rows come from and go to: Parquet, CSV, NDJSON, Arrow IPC, memory.
+//!
+//! A format is one file with a [`TableSource`]. A scan is planned ([`TableSource::plan_scan`]: files listed and pruned, splits
+//! packed into partitions) and then opened partition by partition.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use crate::base::{Result, Scalar, Schema, Settings};
+use crate::expr::Expr;
+
+/// Batches in the representation of [`crate::base::DataType::to_arrow`], pulled one at a time.
+pub type BatchStream = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
+/// A table that can be scanned.
+pub trait TableSource: Debug + Send + Sync {
+    /// All columns: data columns first, then partition columns.
+    fn schema(&self) -> &Schema;
+
+    /// How many of the last columns of [`Self::schema`] are partition columns.
+    fn partition_columns(&self) -> usize {
+        0
+    }
+
+    /// `parquet`, `csv`, `json`, `arrow` or `memory`.
+    fn format(&self) -> &'static str;
+
+    /// As EXPLAIN shows it: `InMemoryFileIndex(1 paths)[file:/d/orders]`; empty for memory.
+    fn location(&self) -> String;
+
+    /// What is known of the data without reading it.
+    fn statistics(&self) -> &TableStatistics;
+
+    /// Whether the reader can skip data by `filters` (they stay advisory: the plan filters again).
+    fn supports_pushdown(&self) -> bool {
+        false
+    }
+
+    /// Lists and prunes what is to be read and packs it into partitions. Reads no rows.
+    ///
+    /// # Errors
+    /// `PathNotFound`, `Io`, `MalformedData`, naming the file.
+    fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>>;
+}
+
+/// What a scan is asked for.
+#[derive(Debug, Clone)]
+pub struct ScanRequest {
+    /// Positions in the table's schema, in output order.
+    pub columns: Vec<usize>,
+    /// Conjuncts over partition columns only, bound to the table's schema; the source must apply them exactly.
+    pub partition_filters: Vec<Expr>,
+    /// Conjuncts bound to the table's schema by which the source may skip rows; the plan filters again.
+    pub data_filters: Vec<Expr>,
+    pub settings: Settings,
+}
+
+/// One partition of a planned scan; may be opened several times (retries).
+pub trait ScanPartition: Debug + Send + Sync {
+    /// # Errors
+    /// `PathNotFound`, `Io`, `MalformedData`, naming the file.
+    fn open(&self) -> Result<BatchStream>;
+
+    /// Rows, where known.
+    fn row_count(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Statistics of a table, from file footers or memory.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TableStatistics {
+    /// Size of the data as stored (files) or held (memory), in bytes.
+    pub size_bytes: u64,
+    pub row_count: Option<u64>,
+    /// Per column of the schema; may be shorter.
+    pub columns: Vec<ColumnStatistics>,
+}
+
+/// Statistics of a column; bounds are of the column's type and hold for every value.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ColumnStatistics {
+    pub min: Option<Scalar>,
+    pub max: Option<Scalar>,
+    pub null_count: Option<u64>,
+    pub distinct_count: Option<u64>,
+}
+
+impl PartialEq for dyn TableSource {
+    /// The same object.
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(self, other)
+    }
+}

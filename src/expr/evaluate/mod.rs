@@ -1,0 +1,1 @@
+//! Interpretation over Arrow arrays.

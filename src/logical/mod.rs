@@ -1,0 +1,7 @@
+//! Floor 4: the logical plan, its statistics, and the rules that improve it.
+
+pub mod optimizer;
+pub mod plan;
+pub mod statistics;
+
+pub use plan::{Apply, BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan, SubqueryKind};

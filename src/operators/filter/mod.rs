@@ -1,0 +1,8 @@
+//! Filter: keeps the rows for which its condition is true; NULL is not true.
+
+use crate::expr::Expr;
+
+#[derive(Debug, Clone)]
+pub struct Filter {
+    pub condition: Expr,
+}

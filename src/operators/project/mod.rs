@@ -1,0 +1,9 @@
+//! Project: computes one output column per expression.
+
+use crate::expr::Expr;
+
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// `Attribute`s and `Alias`es.
+    pub list: Vec<Expr>,
+}

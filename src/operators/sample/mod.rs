@@ -1,0 +1,9 @@
+//! Sample: a random subset of the rows, the same for the same seed and partition.
+
+#[derive(Debug, Clone)]
+pub struct Sample {
+    pub lower: f64,
+    pub upper: f64,
+    pub with_replacement: bool,
+    pub seed: u64,
+}

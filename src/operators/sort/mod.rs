@@ -1,0 +1,10 @@
+//! Sort: orders the rows of each partition.
+
+use crate::expr::SortOrder;
+
+#[derive(Debug, Clone)]
+pub struct Sort {
+    pub order: Vec<SortOrder>,
+    /// The partitions must follow each other in this order too (required of the child, not done here).
+    pub global: bool,
+}

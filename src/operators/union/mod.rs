@@ -1,0 +1,1 @@
+//! Union: the partitions of all children, one after the other.

@@ -1,0 +1,128 @@
+//! What a running query and its tasks share: settings, cancellation, metrics, results of subqueries and broadcasts.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arrow::array::RecordBatch;
+
+use super::Rdd;
+use crate::base::{Error, ErrorClass, Result, Scalar, Settings};
+use crate::expr::SubqueryId;
+
+/// Runs jobs over lineages; implemented by the scheduler, called by operators that need results early
+/// (broadcast, range sampling, subqueries) and by actions.
+pub trait JobRunner: Send + Sync {
+    /// Computes `partitions` of `rdd`, shuffles below first; the batches of each, in the order asked.
+    ///
+    /// # Errors
+    /// The first error of any task; a panic in a task is an error.
+    fn run_job(&self, rdd: &Rdd, partitions: &[usize], context: &Arc<QueryContext>) -> Result<Vec<Vec<RecordBatch>>>;
+}
+
+/// State of one running query.
+pub struct QueryContext {
+    pub settings: Settings,
+    pub runner: Arc<dyn JobRunner>,
+    cancelled: AtomicBool,
+    /// Values of the uncorrelated scalar subqueries that have finished.
+    subqueries: Mutex<HashMap<SubqueryId, Scalar>>,
+    metrics: Mutex<HashMap<(u64, &'static str), Arc<AtomicU64>>>,
+    /// Jobs run so far (actions, shuffles aside).
+    pub jobs: AtomicU64,
+}
+
+impl QueryContext {
+    pub fn new(settings: Settings, runner: Arc<dyn JobRunner>) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            runner,
+            cancelled: AtomicBool::new(false),
+            subqueries: Mutex::default(),
+            metrics: Mutex::default(),
+            jobs: AtomicU64::new(0),
+        })
+    }
+
+    /// Asks all tasks to stop.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    /// `Cancelled` once [`Self::cancel`] was called.
+    pub fn check_cancelled(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(Error::new(ErrorClass::Cancelled, "The query was cancelled.")) } else { Ok(()) }
+    }
+
+    /// The flag that compiled loops poll.
+    pub fn cancel_flag(&self) -> &AtomicBool {
+        &self.cancelled
+    }
+
+    pub fn set_subquery(&self, id: SubqueryId, value: Scalar) {
+        self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).insert(id, value);
+    }
+
+    /// # Errors
+    /// `Internal` when the subquery has not run.
+    pub fn subquery(&self, id: SubqueryId) -> Result<Scalar> {
+        self.subqueries
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| Error::internal(format!("subquery {} was not run before its user", id.0)))
+    }
+
+    /// The counter `name` of plan node `node`, made on first use. Names are Spark's (`numOutputRows`); times in nanoseconds.
+    pub fn metric(&self, node: u64, name: &'static str) -> Arc<AtomicU64> {
+        self.metrics.lock().unwrap_or_else(|e| e.into_inner()).entry((node, name)).or_default().clone()
+    }
+
+    /// All counters, by node and name.
+    pub fn metrics(&self) -> Vec<(u64, &'static str, u64)> {
+        let mut all: Vec<_> =
+            self.metrics.lock().unwrap_or_else(|e| e.into_inner()).iter().map(|((n, k), v)| (*n, *k, v.load(Ordering::Relaxed))).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// What one task knows.
+#[derive(Clone)]
+pub struct TaskContext {
+    pub partition: usize,
+    pub query: Arc<QueryContext>,
+}
+
+/// A value computed once, on a thread of its own, and waited for by its users (broadcasts).
+pub struct Future<T> {
+    cell: Arc<OnceLock<Result<T>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl<T: Clone + Send + Sync + 'static> Future<T> {
+    /// Starts `compute` on a new thread, outside the worker pool: it blocks on jobs that need the pool.
+    pub fn start(compute: impl FnOnce() -> Result<T> + Send + 'static) -> Self {
+        let cell = Arc::new(OnceLock::new());
+        let filled = cell.clone();
+        let thread = std::thread::spawn(move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(compute))
+                .unwrap_or_else(|_| Err(Error::internal("a background computation panicked")));
+            let _ = filled.set(result);
+        });
+        Self { cell, thread: Mutex::new(Some(thread)) }
+    }
+
+    /// Waits for the value.
+    ///
+    /// # Errors
+    /// Those of the computation.
+    pub fn get(&self) -> Result<T> {
+        if let Some(thread) = self.thread.lock().unwrap_or_else(|e| e.into_inner()).take() {
+            let _ = thread.join();
+        }
+        self.cell.get().cloned().unwrap_or_else(|| Err(Error::internal("a background computation ended without a value")))
+    }
+}

@@ -1,0 +1,149 @@
+//! Floor 4: a lazily computed, partitioned collection of batches with its lineage.
+//!
+//! Describing is not running: building an [`Rdd`] computes nothing. A [`ShuffleDependency`] is the only thing that cuts stages;
+//! whoever runs a job ([`JobRunner`]) materialises the shuffles of the lineage first.
+
+pub mod context;
+pub mod partitioner;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::RecordBatch;
+
+use crate::base::Result;
+pub use crate::datasource::BatchStream;
+pub use context::{JobRunner, QueryContext, TaskContext};
+pub use partitioner::Partitioner;
+
+type Compute = dyn Fn(usize, &TaskContext) -> Result<BatchStream> + Send + Sync;
+
+/// A partitioned collection of batches, computed partition by partition when asked.
+#[derive(Clone)]
+pub struct Rdd {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    partitions: usize,
+    dependencies: Vec<Dependency>,
+    compute: Box<Compute>,
+}
+
+/// What an [`Rdd`] is computed from.
+#[derive(Clone)]
+pub enum Dependency {
+    /// Partitions of the parent are computed inside the task of the child.
+    Narrow(Rdd),
+    /// All partitions of the parent are computed before any of the child.
+    Shuffle(Arc<ShuffleDependency>),
+}
+
+impl Rdd {
+    /// `compute` is called once per partition and try, inside a task.
+    pub fn new(
+        name: impl Into<String>,
+        partitions: usize,
+        dependencies: Vec<Dependency>,
+        compute: impl Fn(usize, &TaskContext) -> Result<BatchStream> + Send + Sync + 'static,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { name: name.into(), partitions, dependencies, compute: Box::new(compute) }) }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    pub fn num_partitions(&self) -> usize {
+        self.inner.partitions
+    }
+
+    pub fn dependencies(&self) -> &[Dependency] {
+        &self.inner.dependencies
+    }
+
+    /// The batches of one partition. Shuffles of the lineage must have been materialised.
+    ///
+    /// # Errors
+    /// Whatever the computation meets.
+    pub fn compute(&self, partition: usize, task: &TaskContext) -> Result<BatchStream> {
+        (self.inner.compute)(partition, task)
+    }
+
+    /// The same partitions with `f` applied to each one's stream.
+    pub fn map_partitions(
+        &self,
+        name: impl Into<String>,
+        f: impl Fn(usize, BatchStream, &TaskContext) -> Result<BatchStream> + Send + Sync + 'static,
+    ) -> Rdd {
+        let parent = self.clone();
+        Rdd::new(name, self.num_partitions(), vec![Dependency::Narrow(self.clone())], move |p, task| f(p, parent.compute(p, task)?, task))
+    }
+
+    /// The partitions of all parents, one after the other.
+    pub fn union(rdds: Vec<Rdd>) -> Rdd {
+        let total = rdds.iter().map(Rdd::num_partitions).sum();
+        let dependencies = rdds.iter().cloned().map(Dependency::Narrow).collect();
+        Rdd::new("Union", total, dependencies, move |mut p, task| {
+            for rdd in &rdds {
+                if p < rdd.num_partitions() {
+                    return rdd.compute(p, task);
+                }
+                p -= rdd.num_partitions();
+            }
+            Ok(Box::new(std::iter::empty()))
+        })
+    }
+
+    /// Partition `i` of the result from partition `i` of both parents, which must have equally many.
+    pub fn zip_partitions(
+        &self,
+        other: &Rdd,
+        name: impl Into<String>,
+        f: impl Fn(usize, BatchStream, BatchStream, &TaskContext) -> Result<BatchStream> + Send + Sync + 'static,
+    ) -> Rdd {
+        let (left, right) = (self.clone(), other.clone());
+        debug_assert_eq!(left.num_partitions(), right.num_partitions());
+        let dependencies = vec![Dependency::Narrow(left.clone()), Dependency::Narrow(right.clone())];
+        Rdd::new(name, self.num_partitions(), dependencies, move |p, task| f(p, left.compute(p, task)?, right.compute(p, task)?, task))
+    }
+}
+
+/// A shuffle boundary: the rows of `rdd` dealt out by `partitioner`.
+pub struct ShuffleDependency {
+    pub id: u64,
+    pub rdd: Rdd,
+    pub partitioner: Partitioner,
+    /// `[reducer] -> batches`, in map order; `None` until the map stage has run.
+    output: Mutex<Option<Arc<Vec<Vec<RecordBatch>>>>>,
+}
+
+static NEXT_SHUFFLE_ID: AtomicU64 = AtomicU64::new(0);
+
+impl ShuffleDependency {
+    pub fn new(rdd: Rdd, partitioner: Partitioner) -> Arc<Self> {
+        Arc::new(Self { id: NEXT_SHUFFLE_ID.fetch_add(1, Ordering::Relaxed), rdd, partitioner, output: Mutex::new(None) })
+    }
+
+    /// The shuffled rows, if the map stage has run.
+    pub fn output(&self) -> Option<Arc<Vec<Vec<RecordBatch>>>> {
+        self.output.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Called by the scheduler when the map stage is complete.
+    pub fn set_output(&self, output: Vec<Vec<RecordBatch>>) {
+        *self.output.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(output));
+    }
+
+    /// The reduce side: partition `p` is what the partitioner dealt to `p`, in map order.
+    pub fn shuffled(self: &Arc<Self>) -> Rdd {
+        let dependency = self.clone();
+        Rdd::new("ShuffledRows", self.partitioner.num_partitions(), vec![Dependency::Shuffle(self.clone())], move |p, _| {
+            let output = dependency
+                .output()
+                .ok_or_else(|| crate::base::Error::internal(format!("shuffle {} read before it was written", dependency.id)))?;
+            Ok(Box::new((0..output[p].len()).map(move |i| Ok(output[p][i].clone()))))
+        })
+    }
+}
