@@ -3,6 +3,8 @@
 //! Without grouping keys there is one group even on empty input (in Final and Complete mode, and one buffer row per task in
 //! Partial mode); with keys, empty input gives no rows. NULL keys form a group. Float keys are normalised by the planner.
 
+mod interpret;
+
 use crate::base::Attribute;
 use crate::expr::{AggregateExpr, Expr};
 

@@ -1,5 +1,7 @@
 //! Exchange (shuffle) and BroadcastExchange: interpreted glue between stages.
 
+mod interpret;
+
 use crate::expr::Expr;
 
 use super::Partitioning;

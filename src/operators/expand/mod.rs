@@ -1,5 +1,7 @@
 //! Expand: each input row once per projection (grouping sets).
 
+mod interpret;
+
 use crate::base::Attribute;
 use crate::expr::Expr;
 

@@ -1,5 +1,7 @@
 //! Filter: keeps the rows for which its condition is true; NULL is not true.
 
+mod interpret;
+
 use crate::expr::Expr;
 
 #[derive(Debug, Clone)]

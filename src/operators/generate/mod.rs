@@ -1,5 +1,7 @@
 //! Generate: one output row per element that a generator function yields for an input row.
 
+mod interpret;
+
 use crate::base::Attribute;
 use crate::expr::Expr;
 

@@ -1,5 +1,7 @@
 //! Joins. NULL keys never match (except null-aware anti joins, see `JoinType`); `condition` is what equality of keys does not say.
 
+mod interpret;
+
 use crate::expr::Expr;
 use crate::logical::JoinType;
 

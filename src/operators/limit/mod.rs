@@ -1,5 +1,7 @@
 //! Limits and top-K.
 
+mod interpret;
+
 use crate::expr::{Expr, SortOrder};
 
 /// The first `limit` rows of the whole input in `order`, less the first `offset`, projected to `list`. One partition.

@@ -1,5 +1,7 @@
 //! Project: computes one output column per expression.
 
+mod interpret;
+
 use crate::expr::Expr;
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Range: the numbers `start, start + step, …` below (above) `end`, cut into `partitions` slices.
 
+mod interpret;
+
 use crate::base::Attribute;
 
 #[derive(Debug, Clone)]

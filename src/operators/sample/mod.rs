@@ -1,5 +1,7 @@
 //! Sample: a random subset of the rows, the same for the same seed and partition.
 
+mod interpret;
+
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub lower: f64,

@@ -1,5 +1,7 @@
 //! Scans of tables and of literal rows.
 
+mod interpret;
+
 use std::sync::Arc;
 
 use crate::base::{Attribute, Scalar};

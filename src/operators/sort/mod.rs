@@ -1,5 +1,7 @@
 //! Sort: orders the rows of each partition.
 
+mod interpret;
+
 use crate::expr::SortOrder;
 
 #[derive(Debug, Clone)]

@@ -1,1 +1,3 @@
 //! Union: the partitions of all children, one after the other.
+
+mod interpret;

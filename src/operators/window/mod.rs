@@ -1,5 +1,7 @@
 //! Window: one more column per window call, over rows grouped by `partition_by` and sorted by `order_by`.
 
+mod interpret;
+
 use crate::expr::{Expr, SortOrder};
 
 #[derive(Debug, Clone)]

@@ -1,0 +1,1 @@
+//! Floor 8: what a user of the library holds: Session, DataFrame, Catalog.

@@ -1,0 +1,1 @@
+//! Floor 7: jobs, stages, tasks; the phases of a query.

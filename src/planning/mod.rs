@@ -1,0 +1,1 @@
+//! Floor 6: from the optimized logical plan to the executed physical plan.

@@ -1,0 +1,1 @@
+//! Floor 1: what running queries stand on, knowing nothing of plans.

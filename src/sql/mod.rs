@@ -1,0 +1,1 @@
+//! Floor 8: SQL text to logical plan.
