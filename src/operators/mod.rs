@@ -31,7 +31,7 @@ pub use generate::Generate;
 pub use join::{BuildSide, HashJoin, NestedLoopJoin, SortMergeJoin};
 pub use limit::{CollectLimit, GlobalLimit, LocalLimit, TakeOrderedAndProject};
 pub use project::Project;
-pub use properties::{Distribution, Partitioning};
+pub use properties::{Distribution, Partitioning, ProvidedOrder};
 pub use range::Range;
 pub use sample::Sample;
 pub use scan::{FileScan, LocalTableScan};

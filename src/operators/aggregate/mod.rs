@@ -5,8 +5,12 @@
 
 mod interpret;
 
-use crate::base::Attribute;
-use crate::expr::{AggregateExpr, Expr};
+use crate::base::{Attribute, Result};
+use crate::expr::{AggregateExpr, Expr, SortOrder};
+
+use super::SparkPlan;
+use super::plan::map_list;
+use super::properties::{Distribution, Partitioning, ProvidedOrder, project_ordering};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AggregateKind {
@@ -49,4 +53,79 @@ pub struct Aggregate {
     pub result: Vec<Expr>,
     /// `None`: no requirement (Partial). `Some([])`: all rows together. `Some(keys)`: clustered by these.
     pub required_distribution: Option<Vec<Expr>>,
+}
+
+impl Aggregate {
+    /// Spark's node name.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            AggregateKind::Hash => "HashAggregate",
+            AggregateKind::ObjectHash => "ObjectHashAggregate",
+            AggregateKind::Sort => "SortAggregate",
+        }
+    }
+
+    /// The output attributes of the keys.
+    pub fn keys(&self) -> Vec<Attribute> {
+        self.grouping.iter().map(Expr::to_attribute).collect()
+    }
+
+    pub fn output(&self) -> Vec<Attribute> {
+        self.result.iter().map(Expr::to_attribute).collect()
+    }
+
+    /// What is evaluated over the child's columns or over the keys and results; the arguments of merging calls are not.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        let fed = self.calls.iter().filter(|c| c.mode.reads_rows()).flat_map(|c| c.expr.children());
+        self.grouping.iter().chain(fed).chain(&self.result).collect()
+    }
+
+    pub fn required_distribution(&self) -> Distribution {
+        match &self.required_distribution {
+            None => Distribution::Unspecified,
+            Some(keys) => Distribution::clustered(keys),
+        }
+    }
+
+    /// Only the sorting kind needs its groups together.
+    pub fn required_ordering(&self) -> Vec<SortOrder> {
+        match self.kind {
+            AggregateKind::Sort => self.grouping.iter().map(|g| SortOrder::ascending(g.unaliased().clone())).collect(),
+            AggregateKind::Hash | AggregateKind::ObjectHash => vec![],
+        }
+    }
+
+    /// That of the child where its expressions are among the results.
+    pub fn output_partitioning(&self, child: &SparkPlan) -> Partitioning {
+        child.output_partitioning().project(&self.result)
+    }
+
+    /// Groups come out in key order where the input came in it.
+    pub fn output_ordering(&self) -> Vec<ProvidedOrder> {
+        project_ordering(self.required_ordering().into_iter().map(ProvidedOrder::from).collect(), &self.result)
+    }
+
+    /// # Errors
+    /// Those of `f`.
+    pub fn map_expressions(self, f: &mut dyn FnMut(Expr) -> Result<Expr>) -> Result<Self> {
+        Ok(Self {
+            grouping: map_list(self.grouping, f)?,
+            calls: self.calls.into_iter().map(|c| Ok(AggregateCall { expr: c.expr.map_children(f)?, ..c })).collect::<Result<_>>()?,
+            result: map_list(self.result, f)?,
+            required_distribution: self.required_distribution.map(|d| map_list(d, f)).transpose()?,
+            ..self
+        })
+    }
+}
+
+impl AggregateMode {
+    /// Whether the mode consumes input rows rather than buffers.
+    pub fn reads_rows(self) -> bool {
+        matches!(self, AggregateMode::Partial | AggregateMode::Complete)
+    }
+
+    /// Whether the mode yields results rather than buffers.
+    pub fn gives_results(self) -> bool {
+        matches!(self, AggregateMode::Final | AggregateMode::Complete)
+    }
 }

@@ -5,6 +5,8 @@ mod interpret;
 use crate::base::Attribute;
 use crate::expr::Expr;
 
+use super::SparkPlan;
+
 #[derive(Debug, Clone)]
 pub struct Generate {
     /// An `Expr::Function` that is a generator (explode, posexplode, inline, stack).
@@ -13,4 +15,10 @@ pub struct Generate {
     pub outer: bool,
     /// The generator's columns; the child's come before them in the output.
     pub generator_output: Vec<Attribute>,
+}
+
+impl Generate {
+    pub fn output(&self, child: &SparkPlan) -> Vec<Attribute> {
+        [child.output(), self.generator_output.clone()].concat()
+    }
 }

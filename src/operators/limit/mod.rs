@@ -2,7 +2,12 @@
 
 mod interpret;
 
+use crate::base::{Attribute, Result};
+use crate::expr::traverse::map_orders;
 use crate::expr::{Expr, SortOrder};
+
+use super::plan::map_list;
+use super::properties::{ProvidedOrder, project_ordering};
 
 /// The first `limit` rows of the whole input in `order`, less the first `offset`, projected to `list`. One partition.
 #[derive(Debug, Clone)]
@@ -31,4 +36,25 @@ pub struct LocalLimit {
 pub struct GlobalLimit {
     pub limit: Option<u64>,
     pub offset: u64,
+}
+
+impl TakeOrderedAndProject {
+    pub fn output(&self) -> Vec<Attribute> {
+        self.list.iter().map(Expr::to_attribute).collect()
+    }
+
+    pub fn expressions(&self) -> Vec<&Expr> {
+        self.order.iter().map(|o| &o.expr).chain(&self.list).collect()
+    }
+
+    /// The order, as far as the list keeps it.
+    pub fn output_ordering(&self) -> Vec<ProvidedOrder> {
+        project_ordering(self.order.iter().cloned().map(ProvidedOrder::from).collect(), &self.list)
+    }
+
+    /// # Errors
+    /// Those of `f`.
+    pub fn map_expressions(self, f: &mut dyn FnMut(Expr) -> Result<Expr>) -> Result<Self> {
+        Ok(Self { order: map_orders(self.order, f)?, list: map_list(self.list, f)?, ..self })
+    }
 }

@@ -2,10 +2,17 @@
 
 mod interpret;
 
+use crate::base::Attribute;
 use crate::expr::Expr;
 
 #[derive(Debug, Clone)]
 pub struct Project {
     /// `Attribute`s and `Alias`es.
     pub list: Vec<Expr>,
+}
+
+impl Project {
+    pub fn output(&self) -> Vec<Attribute> {
+        self.list.iter().map(Expr::to_attribute).collect()
+    }
 }

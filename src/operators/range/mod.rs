@@ -3,6 +3,9 @@
 mod interpret;
 
 use crate::base::Attribute;
+use crate::expr::{Expr, SortOrder};
+
+use super::properties::{Partitioning, ProvidedOrder};
 
 #[derive(Debug, Clone)]
 pub struct Range {
@@ -11,4 +14,23 @@ pub struct Range {
     pub step: i64,
     pub partitions: usize,
     pub output: Attribute,
+}
+
+impl Range {
+    /// Slices follow each other.
+    pub fn output_partitioning(&self) -> Partitioning {
+        match self.partitions {
+            1 => Partitioning::Single,
+            partitions => Partitioning::Range { order: self.order(), partitions },
+        }
+    }
+
+    pub fn output_ordering(&self) -> Vec<ProvidedOrder> {
+        self.order().into_iter().map(ProvidedOrder::from).collect()
+    }
+
+    fn order(&self) -> Vec<SortOrder> {
+        let column = Expr::Attribute(self.output.clone());
+        vec![if self.step > 0 { SortOrder::ascending(column) } else { SortOrder::descending(column) }]
+    }
 }

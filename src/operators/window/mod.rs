@@ -2,7 +2,12 @@
 
 mod interpret;
 
+use crate::base::{Attribute, Result};
+use crate::expr::traverse::map_orders;
 use crate::expr::{Expr, SortOrder};
+
+use super::plan::map_list;
+use super::{Distribution, SparkPlan};
 
 #[derive(Debug, Clone)]
 pub struct Window {
@@ -10,4 +15,30 @@ pub struct Window {
     pub calls: Vec<Expr>,
     pub partition_by: Vec<Expr>,
     pub order_by: Vec<SortOrder>,
+}
+
+impl Window {
+    pub fn output(&self, child: &SparkPlan) -> Vec<Attribute> {
+        let mut output = child.output();
+        output.extend(self.calls.iter().map(Expr::to_attribute));
+        output
+    }
+
+    pub fn expressions(&self) -> Vec<&Expr> {
+        self.calls.iter().chain(&self.partition_by).chain(self.order_by.iter().map(|o| &o.expr)).collect()
+    }
+
+    pub fn required_distribution(&self) -> Distribution {
+        Distribution::clustered(&self.partition_by)
+    }
+
+    pub fn required_ordering(&self) -> Vec<SortOrder> {
+        self.partition_by.iter().cloned().map(SortOrder::ascending).chain(self.order_by.iter().cloned()).collect()
+    }
+
+    /// # Errors
+    /// Those of `f`.
+    pub fn map_expressions(self, f: &mut dyn FnMut(Expr) -> Result<Expr>) -> Result<Self> {
+        Ok(Self { calls: map_list(self.calls, f)?, partition_by: map_list(self.partition_by, f)?, order_by: map_orders(self.order_by, f)? })
+    }
 }
