@@ -1,6 +1,9 @@
 //! Floor 0: what everything stands on — errors, settings, data types, attributes, literal values.
 
+pub mod calendar;
+pub mod decimal;
 pub mod error;
+pub mod number;
 pub mod scalar;
 pub mod schema;
 pub mod settings;

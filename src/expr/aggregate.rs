@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::Expr;
-use crate::base::{Attribute, DataType, ExprId, Scalar};
+use super::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
+use crate::base::{Attribute, DataType, ExprId, Result, Scalar};
 
 /// An aggregate call. Two calls with equal function, arguments, DISTINCT and FILTER compute the same, whatever their `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -91,4 +91,140 @@ pub struct Description {
     pub attributes: Vec<Attribute>,
     /// The result over `attributes`.
     pub finish: Expr,
+}
+
+fn arithmetic(op: ArithmeticOp, left: Expr, right: Expr) -> Expr {
+    Expr::Arithmetic { op, left: Box::new(left), right: Box::new(right), try_arithmetic: false }
+}
+
+fn cast(expr: Expr, to: &DataType) -> Expr {
+    if expr.data_type() == *to { expr } else { Expr::Cast { expr: Box::new(expr), to: to.clone(), try_cast: false } }
+}
+
+fn buffer(name: &str, data_type: DataType, update: Accumulate, input: Expr, merge: Accumulate) -> Buffer {
+    Buffer { name: name.into(), init: Scalar::Null(data_type.clone()), data_type, nullable: true, update, input, merge }
+}
+
+/// Rows whose value is not NULL.
+fn counter(input: Expr) -> Buffer {
+    Buffer { init: Scalar::Long(0), nullable: false, ..buffer("count", DataType::Long, Accumulate::Count, input, Accumulate::Sum) }
+}
+
+/// Says whether a row was seen: NULL until then. Follows the buffer of [`Accumulate::First`] and [`Accumulate::Last`].
+fn seen() -> Buffer {
+    buffer("valueSet", DataType::Boolean, Accumulate::Max, Expr::Literal(Scalar::Boolean(true)), Accumulate::Max)
+}
+
+/// The call as buffers and a result. DISTINCT and FILTER are the planner's and the engines' business.
+///
+/// First and last (with NULLs) have a second buffer, true once a row was seen: an update of First does nothing when it is true
+/// already; a merge takes the other side's value only if the other side's is true (and, for First, this side's is not).
+///
+/// # Errors
+/// `Internal` for a call without its argument.
+pub fn describe(call: &AggregateExpr) -> Result<Description> {
+    use AggregateFunction as F;
+    let argument = || call.args.first().cloned().ok_or_else(|| crate::base::Error::internal("an aggregate call without an argument"));
+    let result = call.data_type();
+    let simple = |name: &str, update: Accumulate, merge: Accumulate| -> Result<Vec<Buffer>> {
+        Ok(vec![buffer(name, result.clone(), update, cast(argument()?, &result), merge)])
+    };
+    let buffers = match call.function {
+        F::Count => {
+            let nullable: Vec<Expr> = call.args.iter().filter(|a| a.nullable()).cloned().collect();
+            let input = match <[Expr; 1]>::try_from(nullable) {
+                Ok([single]) => single,
+                Err(none) if none.is_empty() => Expr::Literal(Scalar::Int(1)),
+                Err(several) => {
+                    let all = Expr::conjunction(several.into_iter().map(|e| Expr::IsNotNull(Box::new(e))));
+                    let branches = all.into_iter().map(|c| (c, Expr::Literal(Scalar::Int(1)))).collect();
+                    Expr::Case { branches, otherwise: None }
+                }
+            };
+            vec![counter(input)]
+        }
+        F::Sum => simple("sum", Accumulate::Sum, Accumulate::Sum)?,
+        F::Avg => {
+            let total = super::typing::sum_type(&match argument()?.data_type() {
+                t @ DataType::Decimal { .. } => t,
+                _ => DataType::Double,
+            });
+            let sum = buffer("sum", total.clone(), Accumulate::Sum, cast(argument()?, &total), Accumulate::Sum);
+            vec![sum, counter(argument()?)]
+        }
+        F::Min => simple("min", Accumulate::Min, Accumulate::Min)?,
+        F::Max => simple("max", Accumulate::Max, Accumulate::Max)?,
+        F::BoolAnd => simple("min", Accumulate::Min, Accumulate::Min)?,
+        F::BoolOr => simple("max", Accumulate::Max, Accumulate::Max)?,
+        F::First => [simple("first", Accumulate::First, Accumulate::First)?, vec![seen()]].concat(),
+        F::Last => [simple("last", Accumulate::Last, Accumulate::Last)?, vec![seen()]].concat(),
+        F::FirstIgnoreNulls => simple("first", Accumulate::FirstIgnoreNulls, Accumulate::FirstIgnoreNulls)?,
+        F::LastIgnoreNulls => simple("last", Accumulate::LastIgnoreNulls, Accumulate::LastIgnoreNulls)?,
+        F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop => {
+            let x = cast(argument()?, &DataType::Double);
+            let square = arithmetic(ArithmeticOp::Multiply, x.clone(), x.clone());
+            vec![
+                counter(x.clone()),
+                buffer("sum", DataType::Double, Accumulate::Sum, x, Accumulate::Sum),
+                buffer("sumsq", DataType::Double, Accumulate::Sum, square, Accumulate::Sum),
+            ]
+        }
+        F::CollectList | F::CollectSet => {
+            let (name, update, merge) = match call.function {
+                F::CollectList => ("list", Accumulate::CollectList, Accumulate::ConcatList),
+                _ => ("set", Accumulate::CollectSet, Accumulate::ConcatSet),
+            };
+            let element = argument()?.data_type();
+            vec![Buffer {
+                init: Scalar::Array(vec![], element),
+                nullable: false,
+                ..buffer(name, result.clone(), update, argument()?, merge)
+            }]
+        }
+    };
+    let attributes: Vec<Attribute> = buffers.iter().map(|b| Attribute::new(b.name.clone(), b.data_type.clone(), b.nullable)).collect();
+    let column = |i: usize| Expr::Attribute(attributes[i].clone());
+    let finish = match call.function {
+        F::Avg => {
+            let divisor = if result.is_decimal() { DataType::decimal(20, 0) } else { DataType::Double };
+            cast(arithmetic(ArithmeticOp::Divide, column(0), cast(column(1), &divisor)), &result)
+        }
+        F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop => spread(call.function, column(0), column(1), column(2)),
+        F::Count
+        | F::Sum
+        | F::Min
+        | F::Max
+        | F::BoolAnd
+        | F::BoolOr
+        | F::First
+        | F::FirstIgnoreNulls
+        | F::Last
+        | F::LastIgnoreNulls
+        | F::CollectList
+        | F::CollectSet => column(0),
+    };
+    Ok(Description { buffers, attributes, finish })
+}
+
+/// Variance or deviation from count, sum and sum of squares; NULL without rows (samples: with fewer than two).
+fn spread(function: AggregateFunction, count: Expr, sum: Expr, squares: Expr) -> Expr {
+    let double = |v: f64| Expr::Literal(Scalar::Double(v));
+    let n = cast(count, &DataType::Double);
+    let centred = arithmetic(
+        ArithmeticOp::Subtract,
+        squares,
+        arithmetic(ArithmeticOp::Divide, arithmetic(ArithmeticOp::Multiply, sum.clone(), sum), n.clone()),
+    );
+    let centred = Expr::Function { function: ScalarFunction::Greatest, args: vec![centred, double(0.0)] };
+    let sample = matches!(function, AggregateFunction::StddevSamp | AggregateFunction::VarSamp);
+    let (least, divisor) = if sample { (1.0, arithmetic(ArithmeticOp::Subtract, n.clone(), double(1.0))) } else { (0.0, n.clone()) };
+    let variance = arithmetic(ArithmeticOp::Divide, centred, divisor);
+    let value = match function {
+        AggregateFunction::StddevSamp | AggregateFunction::StddevPop => {
+            Expr::Function { function: ScalarFunction::Sqrt, args: vec![variance] }
+        }
+        _ => variance,
+    };
+    let enough = Expr::Comparison { op: ComparisonOp::Greater, left: Box::new(n), right: Box::new(double(least)) };
+    Expr::Case { branches: vec![(enough, value)], otherwise: None }
 }

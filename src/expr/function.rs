@@ -1,19 +1,388 @@
-//! Named scalar functions.
+//! Named scalar functions: one row each, giving names, argument types and result type.
+//!
+//! Argument types are written as words of one letter, with `?` for an optional argument and `*` for any number (zero included)
+//! of the last one:
+//! `s` string, `y` binary, `b` boolean, `i` int, `l` bigint, `d` double, `n` any number, `q` any integer, `D` date,
+//! `t` timestamp, `T` date or timestamp, `m` year-month interval, `u` day-time interval, `A` array, `M` map, `S` struct, `a` anything,
+//! `c` anything, all `c` brought to one type, `e` the element type of the first argument.
+//! The result is one of the letters `s y b i l d D t m u`, `1` for the type of the first argument, or `*` where
+//! [`ScalarFunction::data_type`](super::typing) computes it.
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ScalarFunction {
-    Substring,
-    Upper,
-    Lower,
-    Year,
-    Month,
-    DayOfMonth,
-    Rand,
+/// A row of the function table.
+#[derive(Debug)]
+pub struct Signature {
+    pub function: ScalarFunction,
+    /// Spark's name, shown by EXPLAIN.
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    /// Argument types, see the module.
+    pub args: &'static str,
+    /// Result type, see the module.
+    pub returns: &'static str,
+}
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $([$($alias:literal)*])? $args:literal => $returns:literal;)*) => {
+        /// A scalar function. NULL arguments give NULL unless said.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ScalarFunction {
+            $($(#[$doc])* $variant),*
+        }
+
+        /// Every scalar function, in the order of the enum.
+        pub static SIGNATURES: &[Signature] = &[
+            $(Signature {
+                function: ScalarFunction::$variant,
+                name: $name,
+                aliases: &[$($($alias),*)?],
+                args: $args,
+                returns: $returns,
+            }),*
+        ];
+    };
+}
+
+functions! {
+    // Strings. Positions count characters from 1.
+    /// `substring(str, pos[, len])`; a negative position counts from the end.
+    Substring "substring" ["substr"] "s i i?" => "s";
+    Left "left" "s i" => "s";
+    Right "right" "s i" => "s";
+    Upper "upper" ["ucase"] "s" => "s";
+    Lower "lower" ["lcase"] "s" => "s";
+    /// `btrim(str[, chars])`.
+    Trim "btrim" "s s?" => "s";
+    /// Arguments as for [`ScalarFunction::Trim`].
+    LTrim "ltrim" "s s?" => "s";
+    /// Arguments as for [`ScalarFunction::Trim`].
+    RTrim "rtrim" "s s?" => "s";
+    Length "char_length" ["length" "len" "character_length"] "s" => "i";
+    OctetLength "octet_length" "s" => "i";
+    BitLength "bit_length" "s" => "i";
+    /// NULL if any argument is NULL; arrays are appended.
+    Concat "concat" "c*" => "*";
+    /// `concat_ws(sep, …)`: skips NULL arguments; NULL only if the separator is.
+    ConcatWs "concat_ws" "s s*" => "s";
+    Replace "replace" "s s s?" => "s";
+    /// `locate(substr, str[, start])`; 0 when absent.
+    Locate "locate" ["position" "charindex"] "s s i?" => "i";
+    /// `instr(str, substr)`; 0 when absent.
+    Instr "instr" "s s" => "i";
+    LPad "lpad" "s i s?" => "s";
+    RPad "rpad" "s i s?" => "s";
+    Repeat "repeat" "s i" => "s";
+    Space "space" "i" => "s";
+    Reverse "reverse" "a" => "1";
+    /// `split(str, regex[, limit])`.
+    Split "split" "s s i?" => "*";
+    /// `split_part(str, delimiter, n)`.
+    SplitPart "split_part" "s s i" => "s";
+    SubstringIndex "substring_index" "s s i" => "s";
+    StartsWith "startswith" "s s" => "b";
+    EndsWith "endswith" "s s" => "b";
+    Contains "contains" "s s" => "b";
+    InitCap "initcap" "s" => "s";
+    Ascii "ascii" "s" => "i";
+    Chr "chr" ["char"] "l" => "s";
+    Translate "translate" "s s s" => "s";
+    RegexpReplace "regexp_replace" "s s s i?" => "s";
+    /// `regexp_extract(str, regex[, group])`; empty when nothing matches.
+    RegexpExtract "regexp_extract" "s s i?" => "s";
+    RLike "rlike" ["regexp_like" "regexp"] "s s" => "b";
+    Hex "hex" "a" => "s";
+    Levenshtein "levenshtein" "s s" => "i";
+
+    // Numbers.
+    Abs "abs" "n" => "1";
+    Sign "sign" ["signum"] "d" => "d";
+    Ceil "ceil" ["ceiling"] "n i?" => "*";
+    Floor "floor" "n i?" => "*";
+    /// `round(x[, scale])`, HALF_UP; the scale is a literal.
+    Round "round" "n i?" => "*";
+    /// `bround(x[, scale])`, HALF_EVEN.
+    BRound "bround" "n i?" => "*";
+    Rint "rint" "d" => "d";
+    Sqrt "sqrt" "d" => "d";
+    Cbrt "cbrt" "d" => "d";
+    Exp "exp" "d" => "d";
+    Expm1 "expm1" "d" => "d";
+    /// NULL for arguments that are not positive, as are the other logarithms.
+    Ln "ln" "d" => "d";
+    Log10 "log10" "d" => "d";
+    Log2 "log2" "d" => "d";
+    Log1p "log1p" "d" => "d";
+    /// `log(base, x)`.
+    Log "log" "d d" => "d";
+    Power "power" ["pow"] "d d" => "d";
+    Sin "sin" "d" => "d";
+    Cos "cos" "d" => "d";
+    Tan "tan" "d" => "d";
+    Cot "cot" "d" => "d";
+    Asin "asin" "d" => "d";
+    Acos "acos" "d" => "d";
+    Atan "atan" "d" => "d";
+    Atan2 "atan2" "d d" => "d";
+    Sinh "sinh" "d" => "d";
+    Cosh "cosh" "d" => "d";
+    Tanh "tanh" "d" => "d";
+    Degrees "degrees" "d" => "d";
+    Radians "radians" "d" => "d";
+    Hypot "hypot" "d d" => "d";
+    /// Skips NULLs; NULL only if all are.
+    Greatest "greatest" "c c c*" => "1";
+    /// Skips NULLs; NULL only if all are.
+    Least "least" "c c c*" => "1";
+    /// Remainder with the sign of the divisor.
+    PMod "pmod" "c c" => "1";
+    /// Never NULL.
+    IsNaN "isnan" "d" => "b";
+    NaNvl "nanvl" "d d" => "d";
+    BitAnd "&" "c c" => "1";
+    BitOr "|" "c c" => "1";
+    BitXor "^" "c c" => "1";
+    BitNot "~" "q" => "1";
+    ShiftLeft "shiftleft" ["<<"] "q i" => "1";
+    ShiftRight "shiftright" [">>"] "q i" => "1";
+    ShiftRightUnsigned "shiftrightunsigned" [">>>"] "q i" => "1";
+    Factorial "factorial" "i" => "l";
+    /// A random double in [0, 1).
+    Rand "rand" ["random"] "l?" => "d";
+    /// NaNs to one NaN and -0.0 to 0.0, for keys; the planner inserts it.
+    NormalizeFloat "normalizenanandzero" "a" => "1";
+
+    // Dates and times.
+    Year "year" "D" => "i";
+    Quarter "quarter" "D" => "i";
+    Month "month" "D" => "i";
+    DayOfMonth "dayofmonth" ["day"] "D" => "i";
+    /// 1 is Sunday.
+    DayOfWeek "dayofweek" "D" => "i";
+    /// 0 is Monday.
+    WeekDay "weekday" "D" => "i";
+    DayOfYear "dayofyear" "D" => "i";
+    /// ISO week.
+    WeekOfYear "weekofyear" "D" => "i";
+    /// Year of the ISO week.
+    YearOfWeek "yearofweek" "D" => "i";
+    Hour "hour" "t" => "i";
+    Minute "minute" "t" => "i";
+    Second "second" "t" => "i";
+    /// Seconds with fraction, decimal(8,6).
+    SecondFraction "secondwithfraction" "t" => "*";
+    DateAdd "date_add" ["dateadd"] "D i" => "D";
+    DateSub "date_sub" "D i" => "D";
+    /// `datediff(end, start)` in days.
+    DateDiff "datediff" ["date_diff"] "D D" => "i";
+    AddMonths "add_months" "D i" => "D";
+    /// `months_between(a, b[, round off])`.
+    MonthsBetween "months_between" "t t b?" => "d";
+    LastDay "last_day" "D" => "D";
+    NextDay "next_day" "D s" => "D";
+    /// `trunc(date, unit)`.
+    Trunc "trunc" "D s" => "D";
+    /// `date_trunc(unit, timestamp)`.
+    DateTrunc "date_trunc" "s t" => "t";
+    /// With a format; without one it is a cast.
+    ToDate "to_date" "s s" => "D";
+    /// With a format; without one it is a cast.
+    ToTimestamp "to_timestamp" "s s" => "t";
+    DateFormat "date_format" "t s" => "s";
+    MakeDate "make_date" "i i i" => "D";
+    MakeTimestamp "make_timestamp" "i i i i i d" => "t";
+    /// Seconds since the epoch of a timestamp.
+    UnixTimestamp "unix_timestamp" ["to_unix_timestamp"] "t" => "l";
+    UnixMillis "unix_millis" "t" => "l";
+    UnixMicros "unix_micros" "t" => "l";
+    UnixDate "unix_date" "D" => "i";
+    DateFromUnixDate "date_from_unix_date" "i" => "D";
+    TimestampSeconds "timestamp_seconds" "l" => "t";
+    TimestampMillis "timestamp_millis" "l" => "t";
+    TimestampMicros "timestamp_micros" "l" => "t";
+    FromUnixTime "from_unixtime" "l s?" => "s";
+    /// `date - date`.
+    SubtractDates "subtractdates" "D D" => "u";
+    /// `timestamp - timestamp`.
+    SubtractTimestamps "subtracttimestamps" "t t" => "u";
+    /// `timestamp + day-time interval`.
+    TimeAdd "timestampadd" "t u" => "t";
+    /// `timestamp + year-month interval`.
+    TimestampAddMonths "timestampaddyminterval" "t m" => "t";
+    /// `date + year-month interval`.
+    DateAddMonths "dateaddyminterval" "D m" => "D";
+    /// Sum of two intervals of one kind.
+    IntervalAdd "intervaladd" "c c" => "1";
+    IntervalSubtract "intervalsubtract" "c c" => "1";
+    /// Interval times a double, HALF_UP.
+    IntervalMultiply "multiplyinterval" "a d" => "1";
+    IntervalDivide "divideinterval" "a d" => "1";
+    /// A field of an interval: `interval_part(unit, interval)`; the unit is a literal.
+    IntervalPart "intervalpart" "s a" => "l";
+    MakeDayTimeInterval "make_dt_interval" "i? i? i? d?" => "u";
+    MakeYearMonthInterval "make_ym_interval" "i? i?" => "m";
+
+    // Arrays, maps and structs.
+    Array "array" "c*" => "*";
+    /// -1 never: NULL gives NULL (ANSI).
+    Size "size" ["cardinality" "array_size"] "a" => "i";
+    /// `element_at(array, n)` from 1 (negative from the end), or `element_at(map, key)`.
+    ElementAt "element_at" "a a" => "*";
+    /// `array[n]` from 0, or `map[key]`.
+    GetItem "getitem" "a a" => "*";
+    ArrayContains "array_contains" "A e" => "b";
+    ArrayPosition "array_position" "A e" => "l";
+    SortArray "sort_array" "A b?" => "1";
+    ArrayMin "array_min" "A" => "*";
+    ArrayMax "array_max" "A" => "*";
+    ArrayDistinct "array_distinct" "A" => "1";
+    ArrayJoin "array_join" "A s s?" => "s";
+    /// `slice(array, start, length)`.
+    Slice "slice" "A i i" => "1";
+    /// `sequence(start, stop[, step])` of integers or dates.
+    Sequence "sequence" "a a a?" => "*";
+    Flatten "flatten" "A" => "*";
+    Map "map" "a*" => "*";
+    MapKeys "map_keys" "M" => "*";
+    MapValues "map_values" "M" => "*";
+    /// Names (literals) and values by turns; never NULL.
+    NamedStruct "named_struct" "a*" => "*";
+    /// `get_field(struct, 'name')`.
+    GetField "getstructfield" "S s" => "*";
+
+    // Generators: only as the generator of a Generate node.
+    /// One row per element of an array, or key and value of a map.
+    Explode "explode" "a" => "*";
+    /// Position from 0, then as for explode.
+    PosExplode "posexplode" "a" => "*";
+    /// One row per struct of an array.
+    Inline "inline" "A" => "*";
+    /// `stack(n, …)`: the arguments dealt over n rows.
+    Stack "stack" "i a*" => "*";
+
+    // Others.
+    /// Murmur3 with seed 42.
+    Hash "hash" "a a*" => "i";
+    /// Fails with the message.
+    RaiseError "raise_error" "s" => "*";
+    /// NULL if true, else fails.
+    AssertTrue "assert_true" "b s?" => "*";
 }
 
 impl ScalarFunction {
+    /// Its row of the table.
+    pub fn signature(self) -> &'static Signature {
+        &SIGNATURES[self as usize]
+    }
+
+    /// Spark's name.
+    pub fn name(self) -> &'static str {
+        self.signature().name
+    }
+
+    /// The function of that name or alias (lower case).
+    pub fn from_name(name: &str) -> Option<Self> {
+        SIGNATURES.iter().find(|s| s.name == name || s.aliases.contains(&name)).map(|s| s.function)
+    }
+
     /// Same arguments, same result.
     pub fn is_deterministic(self) -> bool {
         !matches!(self, ScalarFunction::Rand)
+    }
+
+    /// Yields rows rather than a value.
+    pub fn is_generator(self) -> bool {
+        matches!(self, ScalarFunction::Explode | ScalarFunction::PosExplode | ScalarFunction::Inline | ScalarFunction::Stack)
+    }
+
+    /// Whether some values of the declared argument types raise an error.
+    pub fn can_fail(self) -> bool {
+        use ScalarFunction::*;
+        matches!(
+            self,
+            Abs | Ceil
+                | Floor
+                | Round
+                | BRound
+                | PMod
+                | DateAdd
+                | DateSub
+                | AddMonths
+                | NextDay
+                | ToDate
+                | ToTimestamp
+                | DateFormat
+                | FromUnixTime
+                | MakeDate
+                | MakeTimestamp
+                | TimestampSeconds
+                | TimestampMillis
+                | TimeAdd
+                | TimestampAddMonths
+                | DateAddMonths
+                | SubtractDates
+                | SubtractTimestamps
+                | IntervalAdd
+                | IntervalSubtract
+                | IntervalMultiply
+                | IntervalDivide
+                | MakeDayTimeInterval
+                | MakeYearMonthInterval
+                | ElementAt
+                | GetItem
+                | Slice
+                | Sequence
+                | Map
+                | SplitPart
+                | Split
+                | RegexpReplace
+                | RegexpExtract
+                | RLike
+                | Repeat
+                | RaiseError
+                | AssertTrue
+        )
+    }
+
+    /// Whether the result can be NULL although no argument is.
+    pub fn makes_nulls(self) -> bool {
+        use ScalarFunction::*;
+        matches!(
+            self,
+            Ln | Log10
+                | Log2
+                | Log1p
+                | Log
+                | Factorial
+                | Trunc
+                | DateTrunc
+                | ArrayMin
+                | ArrayMax
+                | ArrayContains
+                | ElementAt
+                | GetItem
+                | GetField
+                | AssertTrue
+                | RaiseError
+                | Explode
+                | PosExplode
+                | Inline
+                | Stack
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_names_are_unique() {
+        let mut seen = std::collections::HashSet::new();
+        for (i, s) in SIGNATURES.iter().enumerate() {
+            assert_eq!(s.function as usize, i);
+            for name in std::iter::once(&s.name).chain(s.aliases) {
+                assert!(seen.insert(*name), "{name} is there twice");
+            }
+        }
+        assert_eq!(ScalarFunction::from_name("substr"), Some(ScalarFunction::Substring));
     }
 }

@@ -1,0 +1,139 @@
+//! Texts of integers and floating-point numbers, in Spark's (Java's) forms.
+
+use std::fmt::Write;
+
+/// A double as Java prints it: shortest digits that read back the same, plain from 1e-3 up to 1e7 with at least one fraction
+/// digit, else `1.0E10`.
+pub fn write_f64(value: f64, out: &mut String) {
+    if write_special(value, out) {
+        return;
+    }
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
+        let _ = write!(out, "{value:?}");
+    } else {
+        write_exponent(format!("{value:e}"), out);
+    }
+}
+
+/// As [`write_f64`], of a float.
+pub fn write_f32(value: f32, out: &mut String) {
+    if write_special(f64::from(value), out) {
+        return;
+    }
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
+        let _ = write!(out, "{value:?}");
+    } else {
+        write_exponent(format!("{value:e}"), out);
+    }
+}
+
+/// What [`write_f64`] appends.
+pub fn format_f64(value: f64) -> String {
+    let mut out = String::new();
+    write_f64(value, &mut out);
+    out
+}
+
+fn write_special(value: f64, out: &mut String) -> bool {
+    if value.is_nan() {
+        out.push_str("NaN");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+    }
+    !value.is_finite()
+}
+
+fn write_exponent(text: String, out: &mut String) {
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    out.push_str(digits);
+    if !digits.contains('.') {
+        out.push_str(".0");
+    }
+    out.push('E');
+    out.push_str(exponent);
+}
+
+/// Spark's reading of an integer: surrounding whitespace, one sign, digits.
+pub fn parse_i64(text: &str) -> Option<i64> {
+    let text = trim(text);
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    if digits.is_empty() || (digits.len() < text.len() && digits.starts_with(['-', '+'])) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// Spark's reading of a double: surrounding whitespace, exponent, a suffix `d` or `f`, `Infinity`, `inf`, `NaN` in any case.
+pub fn parse_f64(text: &str) -> Option<f64> {
+    let text = trim(text);
+    let (sign, bare) = match text.as_bytes().first()? {
+        b'-' => (-1.0, &text[1..]),
+        b'+' => (1.0, &text[1..]),
+        _ => (1.0, text),
+    };
+    match bare.to_ascii_lowercase().as_str() {
+        "inf" | "infinity" => return Some(sign * f64::INFINITY),
+        "nan" => return (sign > 0.0 && bare.len() == text.len()).then_some(f64::NAN),
+        _ => {}
+    }
+    let bare = bare.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(bare);
+    if !bare.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-')) || bare.starts_with(['+', '-']) {
+        return None;
+    }
+    bare.parse::<f64>().ok().map(|v| sign * v)
+}
+
+/// Spark's reading of a boolean.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match trim(text).to_ascii_lowercase().as_str() {
+        "t" | "true" | "y" | "yes" | "1" => Some(true),
+        "f" | "false" | "n" | "no" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Without the whitespace and control characters that Spark's casts skip at both ends.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c <= ' ' || c == '\u{7f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_as_java_prints_them() {
+        for (v, text) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (0.001, "0.001"),
+            (0.0001, "1.0E-4"),
+            (1e7, "1.0E7"),
+            (9999999.0, "9999999.0"),
+            (1.25e-10, "1.25E-10"),
+            (123456789.125, "1.23456789125E8"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(format_f64(v), text);
+        }
+    }
+
+    #[test]
+    fn numbers_as_spark_reads_them() {
+        assert_eq!(parse_i64(" +12\n"), Some(12));
+        for bad in ["", "+", "1.5", "+-1", "1 2", "99999999999999999999"] {
+            assert_eq!(parse_i64(bad), None, "{bad}");
+        }
+        assert_eq!(parse_f64(" -1.5e3 "), Some(-1500.0));
+        assert_eq!(parse_f64("1d"), Some(1.0));
+        assert_eq!(parse_f64("-Infinity"), Some(f64::NEG_INFINITY));
+        for bad in ["", "x", "1e", "--1", "0x10"] {
+            assert_eq!(parse_f64(bad), None, "{bad}");
+        }
+        assert_eq!((parse_bool("YES"), parse_bool("0"), parse_bool("2")), (Some(true), Some(false), None));
+    }
+}

@@ -1,0 +1,169 @@
+//! Aggregate and ranking functions by name.
+
+use super::functions::{check_count, constant};
+use super::{case, cast_to, condition, implicit_cast};
+use crate::base::{DataType, Error, ErrorClass, ExprId, Result, Scalar};
+use crate::expr::window::RankingFunction;
+use crate::expr::{AggregateExpr, AggregateFunction, Expr, WindowFunction};
+
+/// Names of all aggregate functions, for suggestions.
+pub(super) const NAMES: &[&str] = &[
+    "count",
+    "count_if",
+    "sum",
+    "avg",
+    "mean",
+    "min",
+    "max",
+    "first",
+    "first_value",
+    "any_value",
+    "last",
+    "last_value",
+    "bool_and",
+    "every",
+    "bool_or",
+    "any",
+    "some",
+    "stddev",
+    "stddev_samp",
+    "std",
+    "stddev_pop",
+    "variance",
+    "var_samp",
+    "var_pop",
+    "collect_list",
+    "array_agg",
+    "collect_set",
+    "approx_count_distinct",
+];
+
+/// The aggregate call of that name over coerced arguments; `None` when the name is no aggregate function. `count(*)` comes
+/// with no arguments. IGNORE NULLS of first and last is a second argument `true`.
+///
+/// # Errors
+/// `WrongArguments`, `TypeMismatch`.
+pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Expr>) -> Result<Option<AggregateExpr>> {
+    use AggregateFunction::*;
+    let name = name.to_ascii_lowercase();
+    let number = |e: Expr| match e.data_type() {
+        DataType::String | DataType::Null => Ok(cast_to(e, &DataType::Double)),
+        t if t.is_numeric() => Ok(e),
+        t => Err(Error::new(
+            ErrorClass::TypeMismatch,
+            format!("`{name}` requires a numeric argument, but \"{e}\" has the type \"{}\".", t.to_string().to_uppercase()),
+        )),
+    };
+    let double = |e: Expr| implicit_cast(e, &DataType::Double);
+    let mut distinct = distinct;
+    let one = |args: Vec<Expr>| -> Result<Expr> {
+        check_count(&name, &args, 1, 1)?;
+        args.into_iter().next().ok_or_else(|| Error::internal("no argument"))
+    };
+    let (function, args) = match name.as_str() {
+        "count" if args.is_empty() => (Count, vec![Expr::Literal(Scalar::Int(1))]),
+        "count" => (Count, args),
+        "count_if" => (Count, vec![case(vec![(condition(one(args)?)?, Expr::Literal(Scalar::Int(1)))], None)?]),
+        "approx_count_distinct" => {
+            distinct = true;
+            (Count, args.into_iter().take(1).collect())
+        }
+        "sum" => (Sum, vec![number(one(args)?)?]),
+        "avg" | "mean" => (Avg, vec![number(one(args)?)?]),
+        "min" | "max" => {
+            let arg = one(args)?;
+            if !arg.data_type().is_orderable() {
+                return Err(Error::new(
+                    ErrorClass::TypeMismatch,
+                    format!("`{name}` does not support ordering on type \"{}\".", arg.data_type()),
+                ));
+            }
+            (if name == "min" { Min } else { Max }, vec![arg])
+        }
+        "first" | "first_value" | "any_value" | "last" | "last_value" => {
+            check_count(&name, &args, 1, 2)?;
+            let ignore = match args.get(1) {
+                Some(e) => matches!(constant(e)?, Scalar::Boolean(true)),
+                None => false,
+            };
+            let function = match (name.starts_with("last"), ignore) {
+                (false, false) => First,
+                (false, true) => FirstIgnoreNulls,
+                (true, false) => Last,
+                (true, true) => LastIgnoreNulls,
+            };
+            (function, args.into_iter().take(1).collect())
+        }
+        "bool_and" | "every" => (BoolAnd, vec![condition(one(args)?)?]),
+        "bool_or" | "any" | "some" => (BoolOr, vec![condition(one(args)?)?]),
+        "stddev" | "stddev_samp" | "std" => (StddevSamp, vec![double(one(args)?)?]),
+        "stddev_pop" => (StddevPop, vec![double(one(args)?)?]),
+        "variance" | "var_samp" => (VarSamp, vec![double(one(args)?)?]),
+        "var_pop" => (VarPop, vec![double(one(args)?)?]),
+        "collect_list" | "array_agg" => (CollectList, vec![one(args)?]),
+        "collect_set" => (CollectSet, vec![one(args)?]),
+        _ => return Ok(None),
+    };
+    if args.iter().any(Expr::has_aggregate) {
+        return Err(Error::new(ErrorClass::InvalidGrouping, format!("An aggregate function cannot be an argument of `{name}`.")));
+    }
+    let filter = filter.map(condition).transpose()?.map(Box::new);
+    Ok(Some(AggregateExpr { function, args, distinct, filter, id: ExprId::next() }))
+}
+
+/// The ranking or offset function of that name, arguments completed with their defaults; `None` when the name is none.
+///
+/// # Errors
+/// `WrongArguments`, `TypeMismatch`.
+pub fn ranking(name: &str, args: Vec<Expr>, ignore_nulls: bool) -> Result<Option<WindowFunction>> {
+    use RankingFunction::*;
+    let name = name.to_ascii_lowercase();
+    let function = match name.as_str() {
+        "row_number" => RowNumber,
+        "rank" => Rank,
+        "dense_rank" => DenseRank,
+        "percent_rank" => PercentRank,
+        "cume_dist" => CumeDist,
+        "ntile" => Ntile,
+        "lead" => Lead,
+        "lag" => Lag,
+        "nth_value" => NthValue,
+        _ => return Ok(None),
+    };
+    let whole = |e: Expr| -> Result<Expr> { Ok(Expr::Literal(constant(&implicit_cast(e, &DataType::Int)?)?)) };
+    let mut given = args.into_iter();
+    let args = match function {
+        RowNumber | Rank | DenseRank | PercentRank | CumeDist => {
+            check_count(&name, given.as_slice(), 0, 0)?;
+            vec![]
+        }
+        Ntile => {
+            check_count(&name, given.as_slice(), 0, 1)?;
+            let n = whole(given.next().unwrap_or(Expr::Literal(Scalar::Int(1))))?;
+            if !matches!(n, Expr::Literal(Scalar::Int(1..))) {
+                return Err(Error::new(ErrorClass::WrongArguments, "The argument of `ntile` must be a positive integer."));
+            }
+            vec![n]
+        }
+        NthValue => {
+            check_count(&name, given.as_slice(), 2, 2)?;
+            let value = given.next().into_iter();
+            let n = given.next().map(whole).transpose()?;
+            if !matches!(n, Some(Expr::Literal(Scalar::Int(1..)))) {
+                return Err(Error::new(ErrorClass::WrongArguments, "The offset of `nth_value` must be a positive integer."));
+            }
+            value.chain(n).collect()
+        }
+        Lead | Lag => {
+            check_count(&name, given.as_slice(), 1, 3)?;
+            let value = given.next().ok_or_else(|| Error::internal("no argument"))?;
+            let offset = whole(given.next().unwrap_or(Expr::Literal(Scalar::Int(1))))?;
+            let default = match given.next() {
+                Some(e) => implicit_cast(e, &value.data_type())?,
+                None => Expr::Literal(Scalar::Null(value.data_type())),
+            };
+            vec![value, offset, default]
+        }
+    };
+    Ok(Some(WindowFunction::Ranking { function, args, ignore_nulls }))
+}
