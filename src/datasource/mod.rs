@@ -3,6 +3,17 @@
 //! A format is one file with a [`TableSource`]. A scan is planned ([`TableSource::plan_scan`]: files listed and pruned, splits
 //! packed into partitions) and then opened partition by partition.
 
+mod convert;
+pub mod generate;
+mod listing;
+mod memory;
+mod open;
+mod packing;
+mod parquet;
+mod prune;
+mod statistics;
+pub mod write;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -10,6 +21,10 @@ use arrow::array::RecordBatch;
 
 use crate::base::{Result, Scalar, Schema, Settings};
 use crate::expr::Expr;
+
+pub use convert::normalise;
+pub use memory::MemoryTable;
+pub use open::{open_folder, open_path};
 
 /// Batches in the representation of [`crate::base::DataType::to_arrow`], pulled one at a time.
 pub type BatchStream = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -63,7 +78,7 @@ pub trait ScanPartition: Debug + Send + Sync {
     /// `PathNotFound`, `Io`, `MalformedData`, naming the file.
     fn open(&self) -> Result<BatchStream>;
 
-    /// Rows, where known.
+    /// Rows, where known: exactly where the scan has no data filters, else an upper bound.
     fn row_count(&self) -> Option<u64> {
         None
     }

@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow::array::*;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType as ArrowType, Int32Type, Int64Type};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use super::*;
+use crate::base::{Scalar, Settings};
+use crate::datasource::open_path;
+use crate::expr::{ComparisonOp, Expr};
+
+/// `a` counts up from `from`, `s` is text with NULLs, `d` is a decimal.
+fn batch(from: i32, rows: i32) -> RecordBatch {
+    let a = Int32Array::from_iter_values(from..from + rows);
+    let s = StringArray::from_iter((from..from + rows).map(|i| (i % 3 != 0).then(|| format!("value {i}"))));
+    let d = Decimal128Array::from_iter_values((from..from + rows).map(|i| i128::from(i) * 100)).with_precision_and_scale(15, 2).unwrap();
+    let columns: [(&str, ArrayRef, bool); 3] = [("a", Arc::new(a), false), ("s", Arc::new(s), true), ("d", Arc::new(d), false)];
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+fn write(path: &Path, batch: &RecordBatch, group_rows: usize) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_data_page_row_count_limit(50)
+        .set_write_batch_size(50);
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties.build())).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn open(path: &Path) -> Result<Arc<dyn TableSource>> {
+    open_path(path.to_str().unwrap(), None, &BTreeMap::new())
+}
+
+fn request(columns: &[usize], filters: Vec<Expr>) -> ScanRequest {
+    let mut settings = Settings::new();
+    settings.set("execution.threads", "2").unwrap();
+    ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: filters, settings }
+}
+
+fn read(table: &dyn TableSource, request: &ScanRequest) -> RecordBatch {
+    let partitions = table.plan_scan(request).unwrap();
+    let batches: Vec<RecordBatch> = partitions.iter().flat_map(|p| p.open().unwrap()).map(Result::unwrap).collect();
+    concat_batches(&crate::datasource::memory::projected_schema(table.schema(), &request.columns), &batches).unwrap()
+}
+
+fn planned_rows(table: &dyn TableSource, filters: Vec<Expr>) -> Vec<u64> {
+    table.plan_scan(&request(&[0], filters)).unwrap().iter().map(|p| p.row_count().unwrap()).collect()
+}
+
+fn column(table: &dyn TableSource, index: usize) -> Box<Expr> {
+    let f = &table.schema().fields[index];
+    Box::new(Expr::Column { index, data_type: f.data_type.clone(), nullable: f.nullable })
+}
+
+fn compare(table: &dyn TableSource, index: usize, op: ComparisonOp, value: Scalar) -> Expr {
+    Expr::Comparison { op, left: column(table, index), right: Box::new(Expr::Literal(value)) }
+}
+
+#[test]
+fn reads_into_final_types_with_statistics() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    write(&path, &batch(0, 1000), 250);
+    let t = open(&path).unwrap();
+    assert_eq!(t.schema().fields[2].data_type, DataType::decimal(15, 2));
+    assert!(!t.schema().fields[0].nullable && t.schema().fields[1].nullable);
+    let s = t.statistics();
+    assert_eq!((s.row_count, s.columns[1].null_count), (Some(1000), Some(334)));
+    assert_eq!((&s.columns[0].min, &s.columns[0].max), (&Some(Scalar::Int(0)), &Some(Scalar::Int(999))));
+    assert_eq!(s.columns[0].distinct_count, Some(1000));
+    assert_eq!(s.size_bytes, std::fs::metadata(&path).unwrap().len());
+
+    let out = read(&*t, &request(&[2, 1], vec![]));
+    assert_eq!(out.column(0).data_type(), &ArrowType::Decimal64(15, 2));
+    assert_eq!(out.column(1).data_type(), &ArrowType::Utf8View);
+    assert_eq!(out.num_rows(), 1000);
+    assert_eq!(out.column(1).as_string_view().value(998), "value 998");
+    assert_eq!(read(&*t, &request(&[], vec![])).num_rows(), 1000);
+    assert_eq!(t.plan_scan(&request(&[0], vec![])).unwrap().len(), 2);
+}
+
+#[test]
+fn row_groups_are_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    write(&path, &batch(0, 1000), 250);
+    let t = open(&path).unwrap();
+    assert_eq!(planned_rows(&*t, vec![]).iter().sum::<u64>(), 1000);
+    assert_eq!(planned_rows(&*t, vec![compare(&*t, 0, ComparisonOp::GreaterOrEqual, Scalar::Int(750))]), [250]);
+    assert_eq!(planned_rows(&*t, vec![compare(&*t, 0, ComparisonOp::Less, Scalar::Int(0))]), [0]);
+    let wide = Scalar::Decimal { value: 26_000, precision: 15, scale: 2 };
+    assert_eq!(planned_rows(&*t, vec![compare(&*t, 2, ComparisonOp::Equal, wide)]), [250]);
+    assert_eq!(planned_rows(&*t, vec![Expr::IsNull(column(&*t, 0))]), [0]);
+}
+
+#[test]
+fn partition_folders_and_missing_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("year=2023/a.parquet"), &batch(0, 10), 100);
+    write(&dir.path().join("year=2024/a.parquet"), &batch(10, 20).project(&[0, 2]).unwrap(), 100);
+    let t = open(dir.path()).unwrap();
+    assert_eq!(t.schema().fields.iter().map(|f| f.name.as_ref()).collect::<Vec<_>>(), ["a", "s", "d", "year"]);
+    assert_eq!(t.partition_columns(), 1);
+    assert_eq!(t.statistics().columns[3].distinct_count, Some(2));
+    let all = read(&*t, &request(&[3, 1, 0], vec![]));
+    assert_eq!(all.num_rows(), 30);
+    assert_eq!(all.column(1).null_count(), 4 + 20);
+    let mut pruned = request(&[3, 0], vec![]);
+    pruned.partition_filters = vec![compare(&*t, 3, ComparisonOp::Equal, Scalar::Int(2024))];
+    let rows = read(&*t, &pruned);
+    assert!(rows.num_rows() == 20 && rows.column(0).as_primitive::<Int32Type>().iter().all(|y| y == Some(2024)));
+}
+
+#[test]
+fn types_are_widened_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = |name: &str, array: ArrayRef| write(&dir.path().join(name), &RecordBatch::try_from_iter([("a", array)]).unwrap(), 100);
+    one("1.parquet", Arc::new(Int32Array::from(vec![1])));
+    one("2.parquet", Arc::new(Int64Array::from(vec![2])));
+    let t = open(dir.path()).unwrap();
+    assert_eq!(t.statistics().columns[0].max, Some(Scalar::Long(2)));
+    let mut values = read(&*t, &request(&[0], vec![])).column(0).as_primitive::<Int64Type>().values().to_vec();
+    values.sort_unstable();
+    assert_eq!(values, [1, 2]);
+    one("3.parquet", Arc::new(StringArray::from(vec!["x"])));
+    let e = open(dir.path()).unwrap_err();
+    assert!(e.class == ErrorClass::MalformedData && e.message.contains("3.parquet") && e.message.contains("`a`"), "{e}");
+}
+
+#[test]
+fn broken_files_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    assert_eq!(open(&path).unwrap_err().class, ErrorClass::PathNotFound);
+    write(&path, &batch(0, 1000), 250);
+    let whole = std::fs::read(&path).unwrap();
+    for broken in [&whole[..whole.len() - 10], &whole[..3], b"", b"PAR1 something else entirely PAR1"] {
+        std::fs::write(&path, broken).unwrap();
+        let e = open(&path).unwrap_err();
+        assert!(e.class == ErrorClass::MalformedData && e.message.contains("t.parquet"), "{e}");
+    }
+    // Cut or removed after its footer was read.
+    std::fs::write(&path, &whole).unwrap();
+    let t = open(&path).unwrap();
+    let scan = t.plan_scan(&request(&[0, 1, 2], vec![])).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 3]).unwrap();
+    let e = scan.iter().flat_map(|p| p.open().unwrap()).find_map(Result::err).unwrap();
+    assert!(e.class == ErrorClass::MalformedData && e.message.contains("t.parquet"), "{e}");
+    std::fs::remove_file(&path).unwrap();
+    let e = scan.iter().flat_map(|p| p.open().unwrap()).find_map(Result::err).unwrap();
+    assert_eq!(e.class, ErrorClass::PathNotFound);
+}
