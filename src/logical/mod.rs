@@ -1,5 +1,6 @@
 //! Floor 4: the logical plan, its statistics, and the rules that improve it.
 
+pub mod display;
 pub mod optimizer;
 pub mod plan;
 pub mod statistics;

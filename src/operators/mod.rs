@@ -31,7 +31,7 @@ pub use generate::Generate;
 pub use join::{BuildSide, HashJoin, NestedLoopJoin, SortMergeJoin};
 pub use limit::{CollectLimit, GlobalLimit, LocalLimit, TakeOrderedAndProject};
 pub use project::Project;
-pub use properties::{Distribution, Partitioning, ProvidedOrder};
+pub use properties::{Distribution, Partitioning, ProvidedOrder, ShuffleSpec};
 pub use range::Range;
 pub use sample::Sample;
 pub use scan::{FileScan, LocalTableScan};
@@ -53,7 +53,7 @@ pub struct SparkPlan {
 }
 
 /// The physical operators. Payloads hold no children.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Operator {
     FileScan(FileScan),
     LocalTableScan(LocalTableScan),
@@ -92,17 +92,17 @@ pub enum Operator {
     InputAdapter,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReusedExchange {
     pub output: Vec<Attribute>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Union {
     pub output: Vec<Attribute>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Coalesce {
     pub partitions: usize,
 }

@@ -276,3 +276,96 @@ pub fn expand_through_keys(partitioning: Partitioning, pairs: &[(&Expr, &Expr)])
     all.truncate(BROADCAST_EXPAND_LIMIT.max(1));
     Partitioning::collection(all, partitions)
 }
+
+/// How a child that must be co-partitioned with others is partitioned, in terms of the clustering required of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ShuffleSpec {
+    Single,
+    /// Boundaries are sampled, so no other shuffle can be made like it.
+    Range {
+        partitions: usize,
+    },
+    Hash {
+        exprs: Vec<Expr>,
+        clustering: Vec<Expr>,
+        partitions: usize,
+    },
+    /// Any of these describes it.
+    Collection(Vec<ShuffleSpec>),
+    /// Nothing is known that another child could match.
+    Unknown {
+        partitions: usize,
+    },
+}
+
+impl ShuffleSpec {
+    /// Of a partitioning that satisfies a clustering; members of a collection that do not are left out.
+    pub fn new(partitioning: Partitioning, clustering: &[Expr], all_keys: bool) -> Self {
+        let required = Distribution::clustered(clustering);
+        match partitioning {
+            Partitioning::Single => ShuffleSpec::Single,
+            Partitioning::Range { partitions, .. } => ShuffleSpec::Range { partitions },
+            Partitioning::Hash { exprs, partitions } => ShuffleSpec::Hash { exprs, clustering: clustering.to_vec(), partitions },
+            collection @ Partitioning::Collection(_) => ShuffleSpec::Collection(
+                collection
+                    .flatten()
+                    .into_iter()
+                    .filter(|p| p.satisfies(&required, all_keys))
+                    .map(|p| Self::new(p, clustering, all_keys))
+                    .collect(),
+            ),
+            other @ (Partitioning::Unknown(_) | Partitioning::RoundRobin(_) | Partitioning::Broadcast(_)) => {
+                ShuffleSpec::Unknown { partitions: other.num_partitions() }
+            }
+        }
+    }
+
+    pub fn num_partitions(&self) -> usize {
+        match self {
+            ShuffleSpec::Single => 1,
+            ShuffleSpec::Range { partitions } | ShuffleSpec::Hash { partitions, .. } | ShuffleSpec::Unknown { partitions } => *partitions,
+            ShuffleSpec::Collection(all) => all.first().map_or(0, ShuffleSpec::num_partitions),
+        }
+    }
+
+    /// Whether equal partition numbers of the two hold matching rows. Hash partitionings match when each pair of their expressions
+    /// stands at a common place of the two clusterings.
+    pub fn is_compatible(&self, other: &ShuffleSpec) -> bool {
+        match (self, other) {
+            (ShuffleSpec::Collection(all), other) | (other, ShuffleSpec::Collection(all)) => all.iter().any(|s| s.is_compatible(other)),
+            (ShuffleSpec::Single, other) | (other, ShuffleSpec::Single) => other.num_partitions() == 1,
+            (
+                ShuffleSpec::Hash { exprs: le, clustering: lc, partitions: ln },
+                ShuffleSpec::Hash { exprs: re, clustering: rc, partitions: rn },
+            ) => {
+                lc.len() == rc.len()
+                    && ln == rn
+                    && le.len() == re.len()
+                    && le.iter().zip(re).all(|(l, r)| lc.iter().zip(rc).any(|(lk, rk)| lk == l && rk == r))
+            }
+            (ShuffleSpec::Hash { .. } | ShuffleSpec::Range { .. } | ShuffleSpec::Unknown { .. }, _) => false,
+        }
+    }
+
+    /// Whether another child can be shuffled to match. With `all_keys` only a partitioning by exactly the clustering's keys can
+    /// (`sql.requireAllClusterKeysForCoPartition`): by fewer, one key's skew would spread to both sides.
+    pub fn can_create_partitioning(&self, all_keys: bool) -> bool {
+        match self {
+            ShuffleSpec::Hash { exprs, clustering, .. } => !all_keys || exprs == clustering,
+            ShuffleSpec::Collection(all) => all.iter().any(|s| s.can_create_partitioning(all_keys)),
+            ShuffleSpec::Single | ShuffleSpec::Range { .. } | ShuffleSpec::Unknown { .. } => false,
+        }
+    }
+
+    /// The partitioning of another child, clustered by `clustering`, that matches this one; `None` where there is none.
+    pub fn create_partitioning(&self, clustering: &[Expr]) -> Option<Partitioning> {
+        match self {
+            ShuffleSpec::Hash { exprs, clustering: own, partitions } => {
+                let place = |e: &Expr| own.iter().position(|k| k == e).and_then(|i| clustering.get(i)).cloned();
+                Some(Partitioning::Hash { exprs: exprs.iter().map(place).collect::<Option<_>>()?, partitions: *partitions })
+            }
+            ShuffleSpec::Collection(all) => all.iter().find_map(|s| s.create_partitioning(clustering)),
+            ShuffleSpec::Single | ShuffleSpec::Range { .. } | ShuffleSpec::Unknown { .. } => None,
+        }
+    }
+}

@@ -1,1 +1,61 @@
-//! Floor 6: from the optimized logical plan to the executed physical plan.
+//! Floor 6: from the optimized logical plan to the physical plan that runs, and its explanation.
+//!
+//! Two phases. [`planner`]: the ordered strategies turn logical nodes into physical operators; for each node the first strategy
+//! that answers wins, nothing is costed against anything else. [`preparations`]: ordered rules, each applied once, make the result
+//! executable: exchanges and sorts, compiled stages, reuse. Uncorrelated scalar subqueries go through both on their own.
+
+pub mod canonical;
+pub mod explain;
+pub mod planner;
+pub mod preparations;
+pub mod strategies;
+pub mod validate;
+
+use std::sync::Arc;
+
+use crate::base::{Result, Settings};
+use crate::expr::SubqueryId;
+use crate::logical::BoundQuery;
+use crate::operators::SparkPlan;
+
+/// A planned query.
+#[derive(Debug, Clone)]
+pub struct PhysicalQuery {
+    /// As the strategies made it.
+    pub spark_plan: Arc<SparkPlan>,
+    /// After all preparations; this is run.
+    pub executed_plan: Arc<SparkPlan>,
+    /// To be run before the main plan, in this order: a later one may use an earlier one's value.
+    pub subqueries: Vec<PhysicalSubquery>,
+}
+
+/// An uncorrelated scalar subquery of a planned query.
+#[derive(Debug, Clone)]
+pub struct PhysicalSubquery {
+    pub id: SubqueryId,
+    pub spark_plan: Arc<SparkPlan>,
+    pub executed_plan: Arc<SparkPlan>,
+}
+
+/// Plans an optimized query and its subqueries.
+///
+/// # Errors
+/// `Unsupported` for what has no physical counterpart; `Internal` when a preparation breaks the plan.
+pub fn plan(query: BoundQuery, settings: &Settings) -> Result<PhysicalQuery> {
+    let mut reuse = preparations::plan_subqueries::ReuseSubquery::new(settings);
+    let mut subqueries = vec![];
+    for (id, logical) in query.subqueries {
+        let (spark_plan, executed_plan) = plan_one(&reuse.rewrite(logical)?, settings)?;
+        if reuse.is_new(id, &executed_plan) {
+            subqueries.push(PhysicalSubquery { id, spark_plan, executed_plan });
+        }
+    }
+    let (spark_plan, executed_plan) = plan_one(&reuse.rewrite(query.plan)?, settings)?;
+    Ok(PhysicalQuery { spark_plan, executed_plan, subqueries })
+}
+
+fn plan_one(logical: &crate::logical::LogicalPlan, settings: &Settings) -> Result<(Arc<SparkPlan>, Arc<SparkPlan>)> {
+    let spark_plan = planner::Planner::new(settings).plan_root(logical)?;
+    let executed_plan = preparations::prepare(spark_plan.clone(), settings)?;
+    Ok((spark_plan, executed_plan))
+}

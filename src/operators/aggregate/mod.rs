@@ -32,7 +32,7 @@ pub enum AggregateMode {
 }
 
 /// An aggregate function in a physical aggregate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AggregateCall {
     pub expr: AggregateExpr,
     pub mode: AggregateMode,
@@ -42,7 +42,7 @@ pub struct AggregateCall {
     pub result: Attribute,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Aggregate {
     pub kind: AggregateKind,
     /// `Attribute`s and `Alias`es over the child; the output keys are their attributes.

@@ -9,7 +9,7 @@ use super::Partitioning;
 use super::plan::map_list;
 
 /// Deals the child's rows out to the partitions of `partitioning`; the one stage boundary.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Exchange {
     pub partitioning: Partitioning,
     pub origin: ShuffleOrigin,
@@ -26,7 +26,7 @@ pub enum ShuffleOrigin {
 }
 
 /// Collects the child's rows once and shares them with all tasks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BroadcastExchange {
     pub mode: BroadcastMode,
 }

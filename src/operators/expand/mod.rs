@@ -5,7 +5,7 @@ mod interpret;
 use crate::base::Attribute;
 use crate::expr::Expr;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Expand {
     pub projections: Vec<Vec<Expr>>,
     pub output: Vec<Attribute>,

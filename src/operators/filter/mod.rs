@@ -4,7 +4,7 @@ mod interpret;
 
 use crate::expr::Expr;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     pub condition: Expr,
 }

@@ -7,7 +7,7 @@ use crate::expr::Expr;
 
 use super::SparkPlan;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Generate {
     /// An `Expr::Function` that is a generator (explode, posexplode, inline, stack).
     pub generator: Expr,

@@ -21,7 +21,7 @@ pub enum BuildSide {
 
 /// BroadcastHashJoin and ShuffledHashJoin. Children are left and right as in SQL; for a broadcast join the build side's child
 /// is a BroadcastExchange.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HashJoin {
     pub left_keys: Vec<Expr>,
     pub right_keys: Vec<Expr>,
@@ -31,7 +31,7 @@ pub struct HashJoin {
     pub condition: Option<Expr>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SortMergeJoin {
     pub left_keys: Vec<Expr>,
     pub right_keys: Vec<Expr>,
@@ -42,7 +42,7 @@ pub struct SortMergeJoin {
 }
 
 /// BroadcastNestedLoopJoin and CartesianProduct (`build` is Right there).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NestedLoopJoin {
     pub join_type: JoinType,
     pub build: BuildSide,

@@ -10,7 +10,7 @@ use super::plan::map_list;
 use super::properties::{ProvidedOrder, project_ordering};
 
 /// The first `limit` rows of the whole input in `order`, less the first `offset`, projected to `list`. One partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TakeOrderedAndProject {
     pub limit: u64,
     pub offset: u64,
@@ -19,20 +19,20 @@ pub struct TakeOrderedAndProject {
 }
 
 /// A limit at the root: any `limit` rows (all when absent), less the first `offset`; collecting takes partition by partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CollectLimit {
     pub limit: Option<u64>,
     pub offset: u64,
 }
 
 /// At most `limit` rows of each partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LocalLimit {
     pub limit: u64,
 }
 
 /// At most `limit` rows (all when absent) of the single partition, less the first `offset`. `limit` counts the skipped rows, as Spark's does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GlobalLimit {
     pub limit: Option<u64>,
     pub offset: u64,

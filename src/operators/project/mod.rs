@@ -5,7 +5,7 @@ mod interpret;
 use crate::base::Attribute;
 use crate::expr::Expr;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Project {
     /// `Attribute`s and `Alias`es.
     pub list: Vec<Expr>,

@@ -7,7 +7,7 @@ use crate::expr::{Expr, SortOrder};
 
 use super::properties::{Partitioning, ProvidedOrder};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     pub start: i64,
     pub end: i64,

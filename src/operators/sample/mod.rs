@@ -2,7 +2,7 @@
 
 mod interpret;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     pub lower: f64,
     pub upper: f64,

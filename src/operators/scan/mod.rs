@@ -24,8 +24,20 @@ pub struct FileScan {
     pub data_filters: Vec<Expr>,
 }
 
+impl PartialEq for FileScan {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name, source, table_output, output, partition_filters, data_filters } = self;
+        *name == other.name
+            && source.as_ref() == other.source.as_ref()
+            && *table_output == other.table_output
+            && *output == other.output
+            && *partition_filters == other.partition_filters
+            && *data_filters == other.data_filters
+    }
+}
+
 /// Literal rows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LocalTableScan {
     pub output: Vec<Attribute>,
     pub rows: Vec<Vec<Scalar>>,

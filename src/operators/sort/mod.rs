@@ -6,7 +6,7 @@ use crate::expr::SortOrder;
 
 use super::Distribution;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sort {
     pub order: Vec<SortOrder>,
     /// The partitions must follow each other in this order too (required of the child, not done here).

@@ -9,7 +9,7 @@ use crate::expr::{Expr, SortOrder};
 use super::plan::map_list;
 use super::{Distribution, SparkPlan};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Window {
     /// `Alias`es of `Expr::Window`, all of this partitioning and ordering.
     pub calls: Vec<Expr>,

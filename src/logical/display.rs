@@ -1,0 +1,208 @@
+//! Text of logical plans, in Spark's form.
+
+use std::fmt::{Display, Write};
+
+use super::plan::{Join, JoinHintStrategy, JoinType, LogicalPlan, SetOperation, SubqueryKind};
+use super::statistics::estimate;
+
+impl LogicalPlan {
+    /// Spark's node name: `Project`, `Join`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LogicalPlan::Relation { .. } => "Relation",
+            LogicalPlan::LocalRelation { .. } => "LocalRelation",
+            LogicalPlan::OneRowRelation => "OneRowRelation",
+            LogicalPlan::Range { .. } => "Range",
+            LogicalPlan::Project { .. } => "Project",
+            LogicalPlan::Filter { .. } => "Filter",
+            LogicalPlan::Join(_) => "Join",
+            LogicalPlan::Apply(_) => "LateralJoin",
+            LogicalPlan::Aggregate { .. } => "Aggregate",
+            LogicalPlan::Window { .. } => "Window",
+            LogicalPlan::Sort { .. } => "Sort",
+            LogicalPlan::Limit { limit: Some(_), .. } => "GlobalLimit",
+            LogicalPlan::Limit { limit: None, .. } => "Offset",
+            LogicalPlan::Union { .. } => "Union",
+            LogicalPlan::Distinct { .. } => "Distinct",
+            LogicalPlan::SetOperation { operation: SetOperation::Intersect, all: false, .. } => "Intersect",
+            LogicalPlan::SetOperation { operation: SetOperation::Intersect, all: true, .. } => "Intersect All",
+            LogicalPlan::SetOperation { operation: SetOperation::Except, all: false, .. } => "Except",
+            LogicalPlan::SetOperation { operation: SetOperation::Except, all: true, .. } => "Except All",
+            LogicalPlan::Expand { .. } => "Expand",
+            LogicalPlan::Generate { .. } => "Generate",
+            LogicalPlan::Sample { .. } => "Sample",
+            LogicalPlan::Repartition { range: false, by, .. } if by.is_empty() => "Repartition",
+            LogicalPlan::Repartition { .. } => "RepartitionByExpression",
+            LogicalPlan::Coalesce { .. } => "Repartition",
+        }
+    }
+
+    /// The plan as a tree, a line per node.
+    pub fn tree_string(&self) -> String {
+        let mut out = String::new();
+        tree(self, &mut vec![], &mut out, &|_| String::new());
+        out
+    }
+
+    /// The tree with each node's estimated size and rows.
+    pub fn tree_string_with_statistics(&self) -> String {
+        let mut out = String::new();
+        tree(self, &mut vec![], &mut out, &|plan| {
+            let statistics = estimate(plan);
+            let rows = statistics.row_count.map(|r| format!(", rowCount={}", count(r))).unwrap_or_default();
+            format!(", Statistics(sizeInBytes={}{rows})", bytes(statistics.size_bytes))
+        });
+        out
+    }
+
+    fn line(&self) -> String {
+        let name = self.name();
+        match self {
+            LogicalPlan::Relation { name, source, output } => format!("Relation {name}[{}] {}", list(output, ","), source.format()),
+            LogicalPlan::LocalRelation { output, rows } if rows.is_empty() => format!("{name} <empty>, [{}]", list(output, ", ")),
+            LogicalPlan::LocalRelation { output, .. } => format!("{name} [{}]", list(output, ", ")),
+            LogicalPlan::OneRowRelation => name.into(),
+            LogicalPlan::Range { start, end, step, partitions, .. } => {
+                let splits = partitions.map_or("None".into(), |p| format!("Some({p})"));
+                format!("{name} ({start}, {end}, step={step}, splits={splits})")
+            }
+            LogicalPlan::Project { list: items, .. } => format!("{name} [{}]", list(items, ", ")),
+            LogicalPlan::Filter { condition, .. } => format!("{name} {condition}"),
+            LogicalPlan::Join(join) => join_line(join),
+            LogicalPlan::Apply(a) => match &a.kind {
+                SubqueryKind::Scalar(output) => format!("{name} scalar-subquery [{}], {output}", list(&a.outer, ", ")),
+                SubqueryKind::Exists(output) => format!("{name} exists [{}], {output}", list(&a.outer, ", ")),
+                SubqueryKind::In { values, output } => {
+                    format!("{name} ({}) in [{}], {output}", list(values, ", "), list(&a.outer, ", "))
+                }
+            },
+            LogicalPlan::Aggregate { grouping, list: items, .. } if grouping.is_empty() => format!("{name} [{}]", list(items, ", ")),
+            LogicalPlan::Aggregate { grouping, list: items, .. } => {
+                format!("{name} [{}], [{}]", list(grouping, ", "), list(items, ", "))
+            }
+            LogicalPlan::Window { calls, partition_by, order_by, .. } => {
+                let parts = [list(calls, ", "), list(partition_by, ", "), list(order_by, ", ")];
+                let shown: Vec<_> = parts.iter().filter(|p| !p.is_empty()).map(|p| format!("[{p}]")).collect();
+                format!("{name} {}", shown.join(", "))
+            }
+            LogicalPlan::Sort { order, global, .. } => format!("{name} [{}], {global}", list(order, ", ")),
+            LogicalPlan::Limit { limit: Some(limit), offset: 0, .. } => format!("{name} {limit}"),
+            LogicalPlan::Limit { limit: Some(limit), offset, .. } => format!("{name} {limit}, {offset}"),
+            LogicalPlan::Limit { limit: None, offset, .. } => format!("{name} {offset}"),
+            LogicalPlan::Union { .. } => format!("{name} false, false"),
+            LogicalPlan::Distinct { .. } | LogicalPlan::SetOperation { .. } => name.into(),
+            LogicalPlan::Expand { projections, output, .. } => {
+                let projections: Vec<_> = projections.iter().map(|p| format!("[{}]", list(p, ", "))).collect();
+                format!("{name} [{}], [{}]", projections.join(", "), list(output, ", "))
+            }
+            LogicalPlan::Generate { generator, outer, output, .. } => format!("{name} {generator}, {outer}, [{}]", list(output, ", ")),
+            LogicalPlan::Sample { lower, upper, with_replacement, seed, .. } => {
+                format!("{name} {lower:?}, {upper:?}, {with_replacement}, {seed}")
+            }
+            LogicalPlan::Repartition { partitions, by, .. } => {
+                let n = partitions.map(|p| p.to_string());
+                if by.is_empty() {
+                    format!("{name} {}true", n.map(|n| format!("{n}, ")).unwrap_or_default())
+                } else {
+                    format!("{name} [{}]{}", list(by, ", "), n.map(|n| format!(", {n}")).unwrap_or_default())
+                }
+            }
+            LogicalPlan::Coalesce { partitions, .. } => format!("{name} {partitions}, false"),
+        }
+    }
+}
+
+fn join_line(join: &Join) -> String {
+    let mut line = format!("Join {}", join.join_type);
+    if let Some(condition) = &join.condition {
+        let _ = write!(line, ", {condition}");
+    }
+    let hints = [("leftHint", join.hint.left), ("rightHint", join.hint.right)];
+    for (side, hint) in hints.into_iter().filter_map(|(side, hint)| Some((side, hint?))) {
+        let name = match hint {
+            JoinHintStrategy::Broadcast => "broadcast",
+            JoinHintStrategy::Merge => "merge",
+            JoinHintStrategy::ShuffleHash => "shuffle_hash",
+            JoinHintStrategy::ShuffleReplicateNl => "shuffle_replicate_nl",
+        };
+        let _ = write!(line, ", {side}=(strategy={name})");
+    }
+    line
+}
+
+/// Spark's names; a null-aware anti join is a LeftAnti.
+impl Display for JoinType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            JoinType::Inner => f.write_str("Inner"),
+            JoinType::Cross => f.write_str("Cross"),
+            JoinType::LeftOuter => f.write_str("LeftOuter"),
+            JoinType::RightOuter => f.write_str("RightOuter"),
+            JoinType::FullOuter => f.write_str("FullOuter"),
+            JoinType::LeftSemi => f.write_str("LeftSemi"),
+            JoinType::LeftAnti | JoinType::NullAwareAnti => f.write_str("LeftAnti"),
+            JoinType::Existence(a) => write!(f, "ExistenceJoin({a})"),
+            JoinType::LeftSingle => f.write_str("LeftSingle"),
+        }
+    }
+}
+
+/// Items joined by `separator`.
+pub fn list<T: Display>(items: &[T], separator: &str) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// What stands before a node's line: for each ancestor whether it was its parent's last child.
+pub fn tree_prefix(last: &[bool], out: &mut String) {
+    if let Some((own, ancestors)) = last.split_last() {
+        for ancestor_is_last in ancestors {
+            out.push_str(if *ancestor_is_last { "   " } else { ":  " });
+        }
+        out.push_str(if *own { "+- " } else { ":- " });
+    }
+}
+
+fn tree(plan: &LogicalPlan, last: &mut Vec<bool>, out: &mut String, suffix: &dyn Fn(&LogicalPlan) -> String) {
+    stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+        tree_prefix(last, out);
+        let _ = writeln!(out, "{}{}", plan.line(), suffix(plan));
+        let children = plan.children();
+        for (i, child) in children.iter().enumerate() {
+            last.push(i + 1 == children.len());
+            tree(child, last, out, suffix);
+            last.pop();
+        }
+    });
+}
+
+/// `8.0 MiB`, as Spark's `bytesToString`: the largest unit of which there are at least two.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let unit = (1..UNITS.len()).rev().find(|u| n >= 2 << (10 * u)).unwrap_or(0);
+    format!("{:.1} {}", n as f64 / (1u64 << (10 * unit)) as f64, UNITS[unit])
+}
+
+/// `1.23E+4`, plain below a thousand.
+fn count(rows: f64) -> String {
+    if rows < 1000.0 {
+        return format!("{}", rows.round());
+    }
+    let exponent = rows.log10().floor();
+    let mantissa = format!("{:.2}", rows / 10f64.powf(exponent));
+    format!("{}E+{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_in_words() {
+        assert_eq!(bytes(0), "0.0 B");
+        assert_eq!(bytes(2047), "2047.0 B");
+        assert_eq!(bytes(8 << 20), "8.0 MiB");
+        assert_eq!(bytes(u64::MAX), "16.0 EiB");
+        assert_eq!(count(12_345.0), "1.23E+4");
+        assert_eq!(count(7.0), "7");
+    }
+}

@@ -1,0 +1,64 @@
+//! Preparations: ordered rules that make a physical plan executable, each applied once.
+
+pub mod collapse_codegen_stages;
+pub mod ensure_requirements;
+pub mod insert_sort_for_limit_and_offset;
+pub mod plan_subqueries;
+pub mod remove_redundant_projects;
+pub mod remove_redundant_sorts;
+pub mod reorder_join_keys;
+pub mod reuse_exchange;
+
+use std::sync::Arc;
+
+use crate::base::{Result, Settings};
+use crate::operators::SparkPlan;
+
+use super::validate::validate;
+
+/// Rewrites a plan; the result means the same.
+pub type Preparation = fn(Arc<SparkPlan>, &Settings) -> Result<Arc<SparkPlan>>;
+
+/// In Spark's order. Projects go before requirements are ensured, since they stand between operators and what their children
+/// provide. Sorts are added where a limit would lose an order, then dropped where the input has it. Stages are collapsed once all
+/// operators are there. Exchanges are compared last, as whole subtrees; the numbers of stages that disappear are not given again.
+pub const PREPARATIONS: &[(&str, Preparation)] = &[
+    ("RemoveRedundantProjects", remove_redundant_projects::apply),
+    ("EnsureRequirements", ensure_requirements::apply),
+    ("InsertSortForLimitAndOffset", insert_sort_for_limit_and_offset::apply),
+    ("RemoveRedundantSorts", remove_redundant_sorts::apply),
+    ("CollapseCodegenStages", collapse_codegen_stages::apply),
+    ("ReuseExchange", reuse_exchange::apply),
+];
+
+/// Applies all preparations.
+///
+/// # Errors
+/// `Internal` when a rule breaks the plan (checked in debug builds).
+pub fn prepare(plan: Arc<SparkPlan>, settings: &Settings) -> Result<Arc<SparkPlan>> {
+    prepare_traced(plan, settings, &mut |_, _| ())
+}
+
+/// Like [`prepare`], telling `seen` the name of each rule that changed the plan, and the plan it made.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_traced(
+    mut plan: Arc<SparkPlan>,
+    settings: &Settings,
+    seen: &mut dyn FnMut(&'static str, &Arc<SparkPlan>),
+) -> Result<Arc<SparkPlan>> {
+    let mut ensured = false;
+    for (name, rule) in PREPARATIONS {
+        let before = plan.clone();
+        plan = rule(plan, settings)?;
+        ensured |= *name == "EnsureRequirements";
+        if cfg!(debug_assertions) {
+            validate(&plan, settings, ensured).map_err(|e| e.context(format!("after {name}")))?;
+        }
+        if !Arc::ptr_eq(&before, &plan) {
+            seen(name, &plan);
+        }
+    }
+    Ok(plan)
+}

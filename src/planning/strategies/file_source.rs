@@ -1,0 +1,138 @@
+//! FileSource: a table scan with the projections and filters above it.
+//!
+//! Filters over partition columns alone are applied by the source and leave the plan; filters over data columns are offered to the
+//! source for skipping and stay in a Filter above. Only the columns that are used are read.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::base::{Attribute, ExprId, Result};
+use crate::expr::Expr;
+use crate::logical::LogicalPlan;
+use crate::operators::{FileScan, Filter, Operator, Project, SparkPlan};
+use crate::planning::planner::Planner;
+
+/// # Errors
+/// None of its own.
+pub fn plan(_: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<SparkPlan>>> {
+    let Some(operation) = PhysicalOperation::collect(logical) else { return Ok(None) };
+    let LogicalPlan::Relation { name, source, output } = operation.relation else { return Ok(None) };
+
+    // The optimizer may have narrowed the relation; the scan speaks of positions in the whole table.
+    let table_output: Vec<Attribute> = source
+        .schema()
+        .fields
+        .iter()
+        .map(|f| {
+            let known = output.iter().find(|a| a.name == f.name);
+            known.cloned().unwrap_or_else(|| Attribute::new(f.name.clone(), f.data_type.clone(), f.nullable))
+        })
+        .collect();
+    let first_partition_column = table_output.len() - source.partition_columns().min(table_output.len());
+    let partition_columns: BTreeSet<ExprId> = table_output[first_partition_column..].iter().map(|a| a.id).collect();
+
+    let prunes = |e: &Expr| {
+        let references = e.references();
+        e.is_deterministic() && !has_subquery(e) && !references.is_empty() && references.is_subset(&partition_columns)
+    };
+    let (partition_filters, filters): (Vec<_>, Vec<_>) = operation.filters.into_iter().partition(prunes);
+    let data_filters: Vec<_> = filters
+        .iter()
+        .filter(|e| !has_subquery(e) && e.is_deterministic() && e.references().is_disjoint(&partition_columns))
+        .cloned()
+        .collect();
+
+    let list = operation.list.unwrap_or_else(|| output.iter().cloned().map(Expr::Attribute).collect());
+    let used: BTreeSet<ExprId> = list.iter().chain(&filters).flat_map(Expr::references).collect();
+    let read: Vec<Attribute> = table_output.iter().filter(|a| used.contains(&a.id)).cloned().collect();
+
+    let same = list.len() == read.len() && list.iter().zip(&read).all(|(e, a)| matches!(e, Expr::Attribute(b) if a == b));
+    let scan = FileScan { name: name.clone(), source: source.clone(), table_output, output: read, partition_filters, data_filters };
+    let mut plan = SparkPlan::new(Operator::FileScan(scan), vec![]);
+    if let Some(condition) = Expr::conjunction(filters) {
+        plan = SparkPlan::new(Operator::Filter(Filter { condition }), vec![plan]);
+    }
+    if !same {
+        plan = SparkPlan::new(Operator::Project(Project { list }), vec![plan]);
+    }
+    Ok(Some(plan))
+}
+
+fn has_subquery(e: &Expr) -> bool {
+    e.any(&mut |e| matches!(e, Expr::ScalarSubquery { .. }))
+}
+
+/// Projections and filters over a relation, as one projection (absent: all columns) over one list of conjuncts, all in terms of
+/// the relation's columns.
+struct PhysicalOperation<'a> {
+    list: Option<Vec<Expr>>,
+    filters: Vec<Expr>,
+    relation: &'a LogicalPlan,
+}
+
+impl<'a> PhysicalOperation<'a> {
+    fn collect(plan: &'a LogicalPlan) -> Option<Self> {
+        match plan {
+            LogicalPlan::Relation { .. } => Some(Self { list: None, filters: vec![], relation: plan }),
+            LogicalPlan::Project { list, input } => {
+                let below = Self::collect(input)?;
+                let list = match &below.list {
+                    None => list.clone(),
+                    Some(lower) if can_inline(list, lower) => list.iter().map(|e| inline_named(e, lower)).collect(),
+                    Some(_) => return None,
+                };
+                // A filter above must not see an undetermined value computed again: such lists are the top.
+                Some(Self { list: Some(list), ..below })
+            }
+            LogicalPlan::Filter { condition, input } => {
+                let mut below = Self::collect(input)?;
+                let conjuncts = condition.clone().split_conjunction();
+                match &below.list {
+                    None => below.filters.extend(conjuncts),
+                    Some(lower) if can_inline(&conjuncts, lower) => {
+                        let inlined = conjuncts.into_iter().map(|e| inline(e, lower)).collect::<Vec<_>>();
+                        below.filters.extend(inlined);
+                    }
+                    Some(_) => return None,
+                }
+                Some(below)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether expressions over the columns of `lower` may be written over its input: nothing undetermined, nothing costly twice.
+fn can_inline(upper: &[Expr], lower: &[Expr]) -> bool {
+    let mut uses: HashMap<ExprId, usize> = HashMap::new();
+    for e in upper {
+        e.visit(&mut |e| {
+            if let Expr::Attribute(a) = e {
+                *uses.entry(a.id).or_default() += 1;
+            }
+            true
+        });
+    }
+    lower.iter().all(|e| {
+        let cheap = matches!(e.unaliased(), Expr::Attribute(_) | Expr::Literal(_));
+        e.is_deterministic() && (cheap || uses.get(&e.to_attribute().id).copied().unwrap_or(0) <= 1)
+    })
+}
+
+fn inline(expr: Expr, lower: &[Expr]) -> Expr {
+    expr.replace(&mut |e| match e {
+        Expr::Attribute(a) => match lower.iter().find(|l| matches!(l, Expr::Alias { id, .. } if *id == a.id)) {
+            Some(alias) => Ok(alias.unaliased().clone()),
+            None => Err(Expr::Attribute(a)),
+        },
+        other => Err(other),
+    })
+}
+
+/// Inlines into an item of a projection, which keeps its name and identity.
+fn inline_named(item: &Expr, lower: &[Expr]) -> Expr {
+    match item {
+        Expr::Attribute(a) => lower.iter().find(|l| l.to_attribute().id == a.id).unwrap_or(item).clone(),
+        other => inline(other.clone(), lower),
+    }
+}

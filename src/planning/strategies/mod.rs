@@ -1,0 +1,8 @@
+//! Strategies: one file each, in the order of `planner::STRATEGIES`.
+
+pub mod aggregation;
+pub mod basic_operators;
+pub mod file_source;
+pub mod join_selection;
+pub mod special_limits;
+pub mod window;
