@@ -1,6 +1,7 @@
 //! Floor 4: the logical plan, its statistics, and the rules that improve it.
 
 pub mod display;
+pub mod fresh;
 pub mod optimizer;
 pub mod plan;
 pub mod statistics;

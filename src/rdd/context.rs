@@ -25,6 +25,8 @@ pub struct QueryContext {
     pub settings: Settings,
     pub runner: Arc<dyn JobRunner>,
     cancelled: AtomicBool,
+    /// The first error of any task: the answer of the whole query.
+    failure: OnceLock<Error>,
     /// Values of the uncorrelated scalar subqueries that have finished.
     subqueries: Mutex<HashMap<SubqueryId, Scalar>>,
     metrics: Mutex<HashMap<(u64, &'static str), Arc<AtomicU64>>>,
@@ -38,6 +40,7 @@ impl QueryContext {
             settings,
             runner,
             cancelled: AtomicBool::new(false),
+            failure: OnceLock::new(),
             subqueries: Mutex::default(),
             metrics: Mutex::default(),
             jobs: AtomicU64::new(0),
@@ -49,10 +52,20 @@ impl QueryContext {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// Records a task's error and stops the other tasks; returns the error that the query reports, the first one recorded.
+    pub fn fail(&self, error: Error) -> Error {
+        let first = self.failure.get_or_init(|| error).clone();
+        self.cancel();
+        first
+    }
+
     /// # Errors
-    /// `Cancelled` once [`Self::cancel`] was called.
+    /// The error of the task that failed first, or `Cancelled` once [`Self::cancel`] was called.
     pub fn check_cancelled(&self) -> Result<()> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(Error::new(ErrorClass::Cancelled, "The query was cancelled.")) } else { Ok(()) }
+        if !self.cancelled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(self.failure.get().cloned().unwrap_or_else(|| Error::new(ErrorClass::Cancelled, "The query was cancelled.")))
     }
 
     /// The flag that compiled loops poll.

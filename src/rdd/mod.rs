@@ -117,13 +117,21 @@ pub struct ShuffleDependency {
     pub partitioner: Partitioner,
     /// `[reducer] -> batches`, in map order; `None` until the map stage has run.
     output: Mutex<Option<Arc<Vec<Vec<RecordBatch>>>>>,
+    /// Held while the map stage runs, so that concurrent jobs over one lineage run it once.
+    running: Mutex<()>,
 }
 
 static NEXT_SHUFFLE_ID: AtomicU64 = AtomicU64::new(0);
 
 impl ShuffleDependency {
     pub fn new(rdd: Rdd, partitioner: Partitioner) -> Arc<Self> {
-        Arc::new(Self { id: NEXT_SHUFFLE_ID.fetch_add(1, Ordering::Relaxed), rdd, partitioner, output: Mutex::new(None) })
+        Arc::new(Self {
+            id: NEXT_SHUFFLE_ID.fetch_add(1, Ordering::Relaxed),
+            rdd,
+            partitioner,
+            output: Mutex::new(None),
+            running: Mutex::new(()),
+        })
     }
 
     /// The shuffled rows, if the map stage has run.
@@ -131,7 +139,19 @@ impl ShuffleDependency {
         self.output.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
-    /// Called by the scheduler when the map stage is complete.
+    /// Runs the map stage by `run` unless its output is there; a second caller waits for the first.
+    ///
+    /// # Errors
+    /// Those of `run`; the next caller tries again.
+    pub fn materialise(&self, run: impl FnOnce() -> Result<Vec<Vec<RecordBatch>>>) -> Result<()> {
+        let _running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        if self.output().is_none() {
+            self.set_output(run()?);
+        }
+        Ok(())
+    }
+
+    /// Puts the output of a complete map stage in place.
     pub fn set_output(&self, output: Vec<Vec<RecordBatch>>) {
         *self.output.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(output));
     }
