@@ -11,6 +11,8 @@ pub mod preparations;
 pub mod strategies;
 pub mod validate;
 
+pub use explain::{Details, ExplainLevel, explain, explain_json};
+
 use std::sync::Arc;
 
 use crate::base::{Result, Settings};

@@ -1,1 +1,144 @@
-//! Explanations of plans.
+//! Explanations of plans, in Spark's formats.
+//!
+//! [`node`] has the text of one operator, [`tree`] draws trees, [`formatted`] the numbered form with details, [`json`] the form for
+//! programs. Wrappers of compiled stages have no lines: the operators inside a stage are starred with its number instead.
+
+mod formatted;
+mod json;
+mod node;
+mod tree;
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::{Result, Settings};
+use crate::logical::display::list;
+use crate::logical::{BoundQuery, LogicalPlan};
+use crate::operators::{Operator, SparkPlan};
+
+use super::PhysicalQuery;
+
+pub use json::explain_json;
+
+/// How much to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ExplainLevel {
+    /// The executed physical plan.
+    #[default]
+    Simple,
+    /// All logical plans, and the physical plan with the outputs of its aggregates.
+    Extended,
+    /// An outline of the physical plan with numbered operators, then a block for each.
+    Formatted,
+    /// The optimized logical plan with estimated sizes, and the physical plan.
+    Cost,
+    /// Each compiled stage with its code.
+    Codegen,
+    /// The physical plan with the metrics of its run.
+    Analyze,
+}
+
+/// What only a later floor knows about the operators of a plan.
+pub struct Details<'a> {
+    /// The code of a stage, given its WholeStageCodegen node; an error's message is shown in place of the code.
+    pub code: &'a dyn Fn(&Arc<SparkPlan>) -> Result<String>,
+    /// The metrics of a node of the executed plan by id, as they are to be shown.
+    pub metrics: &'a dyn Fn(u64) -> Vec<(String, String)>,
+}
+
+impl Details<'_> {
+    /// Knows nothing.
+    pub fn none() -> Self {
+        Self { code: &|_| Ok(String::new()), metrics: &|_| vec![] }
+    }
+}
+
+/// Explains a query: `analyzed` as bound, `optimized`, and planned.
+pub fn explain(
+    analyzed: &BoundQuery,
+    optimized: &BoundQuery,
+    physical: &PhysicalQuery,
+    level: ExplainLevel,
+    settings: &Settings,
+    details: &Details,
+) -> String {
+    let printer = tree::Printer { physical, settings, verbose: level == ExplainLevel::Extended, details: None };
+    match level {
+        ExplainLevel::Simple => section("Physical Plan", &printer.executed()),
+        ExplainLevel::Analyze => section("Physical Plan", &tree::Printer { details: Some(details), ..printer }.executed()),
+        ExplainLevel::Extended => [
+            // Names are resolved while parsing, so what was parsed is shown as analyzed already.
+            section("Parsed Logical Plan", &logical(analyzed, LogicalPlan::tree_string)),
+            section("Analyzed Logical Plan", &format!("{}\n{}", schema(&analyzed.plan), logical(analyzed, LogicalPlan::tree_string))),
+            section("Optimized Logical Plan", &logical(optimized, LogicalPlan::tree_string)),
+            section("Physical Plan", &printer.executed()),
+        ]
+        .join("\n"),
+        ExplainLevel::Cost => [
+            section("Optimized Logical Plan", &logical(optimized, LogicalPlan::tree_string_with_statistics)),
+            section("Physical Plan", &printer.executed()),
+        ]
+        .join("\n"),
+        ExplainLevel::Formatted => section("Physical Plan", &formatted::formatted(physical, settings)),
+        ExplainLevel::Codegen => codegen(&printer, details),
+    }
+}
+
+/// A physical plan as a tree, a line per operator: `*(1) Filter (a#1 > 10)`. For a query's main plan its subqueries are shown too.
+pub fn tree_string(plan: &Arc<SparkPlan>, physical: Option<&PhysicalQuery>, settings: &Settings) -> String {
+    let alone = PhysicalQuery { spark_plan: plan.clone(), executed_plan: plan.clone(), subqueries: vec![] };
+    tree::Printer { physical: physical.unwrap_or(&alone), settings, verbose: false, details: None }.tree(plan)
+}
+
+fn section(title: &str, body: &str) -> String {
+    format!("== {title} ==\n{body}")
+}
+
+fn schema(plan: &LogicalPlan) -> String {
+    let columns: Vec<String> = plan.output().iter().map(|a| format!("{}: {}", a.name, a.data_type)).collect();
+    columns.join(", ")
+}
+
+/// The query's logical plan, then those of its scalar subqueries.
+fn logical(query: &BoundQuery, text: impl Fn(&LogicalPlan) -> String) -> String {
+    let mut out = text(&query.plan);
+    for (id, plan) in &query.subqueries {
+        let _ = write!(out, "\nscalar-subquery#{}:\n{}", id.0, text(plan));
+    }
+    out
+}
+
+fn codegen(printer: &tree::Printer, details: &Details) -> String {
+    let mut stages = vec![];
+    let roots = printer.physical.subqueries.iter().map(|s| &s.executed_plan).chain([&printer.physical.executed_plan]);
+    for root in roots {
+        let mut of_root = vec![];
+        visit_once(root, &mut |node| {
+            if let Operator::WholeStageCodegen(stage) = &node.operator {
+                of_root.push((stage.stage_id, node.clone()));
+            }
+        });
+        of_root.sort_by_key(|(id, _)| *id);
+        stages.extend(of_root);
+    }
+    let mut out = format!("Found {} WholeStageCodegen subtrees.\n", stages.len());
+    for (i, (_, stage)) in stages.iter().enumerate() {
+        let _ = write!(out, "== Subtree {} / {} ==\n{}\nGenerated code:\n", i + 1, stages.len(), printer.tree(stage));
+        match (details.code)(stage) {
+            Ok(code) => out.push_str(&code),
+            Err(e) => {
+                let _ = writeln!(out, "not compiled: {}", list(&[e], ""));
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Every node once: what is below a reused exchange was met where it stands.
+fn visit_once(plan: &Arc<SparkPlan>, f: &mut dyn FnMut(&Arc<SparkPlan>)) {
+    f(plan);
+    if !matches!(plan.operator, Operator::ReusedExchange(_)) {
+        plan.children.iter().for_each(|c| visit_once(c, f));
+    }
+}

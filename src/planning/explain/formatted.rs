@@ -1,0 +1,180 @@
+//! The formatted form: an outline with numbered operators, then a block for each.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+use crate::base::Settings;
+use crate::expr::{Expr, SubqueryId};
+use crate::logical::display::tree_prefix;
+use crate::operators::{Operator, SparkPlan};
+use crate::planning::{PhysicalQuery, PhysicalSubquery};
+
+use super::node::{CallText, NodeText};
+use super::tree::{subqueries_of, subquery_name, visible, visible_children};
+
+/// Outline and blocks of the executed plan, then of its subqueries.
+pub fn formatted(physical: &PhysicalQuery, settings: &Settings) -> String {
+    let mut writer = Writer { physical, settings, numbers: HashMap::new(), out: String::new() };
+    let mut hosts = vec![];
+    writer.plan(&physical.executed_plan, &mut hosts);
+    let mut done: HashSet<SubqueryId> = HashSet::new();
+    let mut i = 0;
+    while i < hosts.len() {
+        if i == 0 {
+            writer.out.push_str("\n===== Subqueries =====\n");
+        }
+        let Host { number, subquery } = hosts[i];
+        i += 1;
+        let first = done.insert(subquery.id);
+        let name = subquery_name(subquery);
+        let reused = if first { "" } else { "ReusedSubquery " };
+        let _ = writeln!(writer.out, "\nSubquery:{i} Hosting operator id = {number} Hosting Expression = {reused}{name}");
+        if first {
+            writer.plan(&subquery.executed_plan, &mut hosts);
+        }
+    }
+    writer.out
+}
+
+/// Where a subquery is used.
+#[derive(Clone, Copy)]
+struct Host<'a> {
+    number: usize,
+    subquery: &'a PhysicalSubquery,
+}
+
+struct Writer<'a> {
+    physical: &'a PhysicalQuery,
+    settings: &'a Settings,
+    /// Operators' numbers by node id, from 1, children before parents.
+    numbers: HashMap<u64, usize>,
+    out: String,
+}
+
+impl<'a> Writer<'a> {
+    fn plan(&mut self, plan: &Arc<SparkPlan>, hosts: &mut Vec<Host<'a>>) {
+        let root = visible(plan, None);
+        let mut nodes = vec![];
+        self.number(root, &mut nodes);
+        self.outline(root, &mut vec![]);
+        self.out.push('\n');
+        for (node, stage) in nodes {
+            self.block(&node, stage);
+            let number = self.numbers[&node.id];
+            hosts.extend(subqueries_of(&node, self.physical).into_iter().map(|subquery| Host { number, subquery }));
+        }
+    }
+
+    fn number(&mut self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), nodes: &mut Vec<(Arc<SparkPlan>, Option<usize>)>) {
+        for child in visible_children(plan, stage) {
+            self.number(child, nodes);
+        }
+        let next = self.numbers.len() + 1;
+        self.numbers.insert(plan.id, next);
+        nodes.push((plan.clone(), stage));
+    }
+
+    fn outline(&mut self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), last: &mut Vec<bool>) {
+        tree_prefix(last, &mut self.out);
+        let star = if stage.is_some() { "* " } else { "" };
+        let name = NodeText::new(plan, self.physical, self.settings).formatted_name();
+        let _ = writeln!(self.out, "{star}{name} ({})", self.numbers[&plan.id]);
+        let children = visible_children(plan, stage);
+        for (i, child) in children.iter().enumerate() {
+            last.push(i + 1 == children.len());
+            self.outline(*child, last);
+            last.pop();
+        }
+    }
+
+    fn block(&mut self, plan: &Arc<SparkPlan>, stage: Option<usize>) {
+        let text = NodeText::new(plan, self.physical, self.settings);
+        let name = match &plan.operator {
+            Operator::FileScan(_) => text.formatted_name(),
+            _ => plan.name().to_string(),
+        };
+        let _ = write!(self.out, "\n({}) {name}", self.numbers[&plan.id]);
+        if let Operator::ReusedExchange(_) = &plan.operator
+            && let Some(original) = self.numbers.get(&plan.child().id)
+        {
+            let _ = write!(self.out, " [Reuses operator id: {original}]");
+        }
+        if let Some(id) = stage {
+            let _ = write!(self.out, " [codegen id : {id}]");
+        }
+        self.out.push('\n');
+        for (key, value) in lines(plan, &text) {
+            let _ = writeln!(self.out, "{key}: {}", text.with_subqueries(value));
+        }
+    }
+}
+
+/// A counted list: `Keys [2]: [a#1, b#2]`, without a count when empty.
+fn counted<T: Display>(name: &str, items: &[T], text: &NodeText) -> (String, String) {
+    let name = if items.is_empty() { name.to_string() } else { format!("{name} [{}]", items.len()) };
+    (name, text.list(items))
+}
+
+/// The lines of an operator's block.
+fn lines(plan: &SparkPlan, text: &NodeText) -> Vec<(String, String)> {
+    let output = || counted("Output", &plan.output(), text);
+    let input = || counted("Input", &plan.children.iter().flat_map(|c| c.output()).collect::<Vec<_>>(), text);
+    let arguments = || {
+        let arguments = text.arguments();
+        (!arguments.is_empty()).then_some(("Arguments".to_string(), arguments))
+    };
+    let condition =
+        |condition: &Option<Expr>| ("Join condition".to_string(), condition.as_ref().map_or("None".to_string(), Expr::to_string));
+    let join = |left: &[Expr], right: &[Expr], join_type: &crate::logical::JoinType, residual: &Option<Expr>| {
+        vec![
+            counted("Left keys", left, text),
+            counted("Right keys", right, text),
+            ("Join type".to_string(), join_type.to_string()),
+            condition(residual),
+        ]
+    };
+    match &plan.operator {
+        Operator::FileScan(s) => {
+            let hidden = ["DataFilters", "Format"];
+            let details = text.scan_details(s).into_iter().filter(|(key, value)| !hidden.contains(key) && value != "[]");
+            [output()].into_iter().chain(details.map(|(k, v)| (k.to_string(), v))).collect()
+        }
+        Operator::Filter(f) => vec![input(), ("Condition ".to_string(), f.condition.to_string())],
+        Operator::Project(p) => vec![counted("Output", &p.list, text), input()],
+        Operator::Aggregate(a) => {
+            let functions: Vec<String> = a.calls.iter().map(|c| CallText(c).to_string()).collect();
+            let attributes: Vec<_> =
+                a.calls.iter().flat_map(|c| if c.mode.gives_results() { vec![c.result.clone()] } else { c.buffers.clone() }).collect();
+            vec![
+                input(),
+                counted("Keys", &a.grouping, text),
+                counted("Functions", &functions, text),
+                counted("Aggregate Attributes", &attributes, text),
+                counted("Results", &a.result, text),
+            ]
+        }
+        Operator::BroadcastHashJoin(j) | Operator::ShuffledHashJoin(j) => join(&j.left_keys, &j.right_keys, &j.join_type, &j.condition),
+        Operator::SortMergeJoin(j) => join(&j.left_keys, &j.right_keys, &j.join_type, &j.condition),
+        Operator::BroadcastNestedLoopJoin(j) | Operator::CartesianProduct(j) => {
+            vec![("Join type".to_string(), j.join_type.to_string()), condition(&j.condition)]
+        }
+        Operator::ReusedExchange(_) => vec![output()],
+        Operator::LocalTableScan(_) | Operator::OneRowScan | Operator::Range(_) => [output()].into_iter().chain(arguments()).collect(),
+        Operator::Union(_) => vec![],
+        Operator::Sort(_)
+        | Operator::TakeOrderedAndProject(_)
+        | Operator::CollectLimit(_)
+        | Operator::LocalLimit(_)
+        | Operator::GlobalLimit(_)
+        | Operator::Exchange(_)
+        | Operator::BroadcastExchange(_)
+        | Operator::Expand(_)
+        | Operator::Generate(_)
+        | Operator::Window(_)
+        | Operator::Sample(_)
+        | Operator::Coalesce(_)
+        | Operator::WholeStageCodegen(_)
+        | Operator::InputAdapter => [input()].into_iter().chain(arguments()).collect(),
+    }
+}

@@ -1,0 +1,316 @@
+//! The text of one operator.
+
+use std::fmt::{self, Display};
+
+use crate::base::{Attribute, DataType, Settings, settings};
+use crate::expr::{ComparisonOp, Expr, ScalarFunction};
+use crate::operators::{
+    Aggregate, AggregateCall, AggregateKind, AggregateMode, BroadcastMode, FileScan, Operator, Partitioning, SparkPlan,
+};
+use crate::planning::PhysicalQuery;
+
+use super::tree::{subqueries_of, subquery_name};
+
+/// Writes an operator as Spark does.
+pub struct NodeText<'a> {
+    plan: &'a SparkPlan,
+    physical: &'a PhysicalQuery,
+    /// Longest list shown in full.
+    max_fields: usize,
+}
+
+impl<'a> NodeText<'a> {
+    pub fn new(plan: &'a SparkPlan, physical: &'a PhysicalQuery, settings: &Settings) -> Self {
+        Self { plan, physical, max_fields: settings.int(&settings::MAX_TO_STRING_FIELDS).max(0) as usize }
+    }
+
+    /// `Filter (a#1 > 10)`. `verbose`: aggregates tell their output.
+    pub fn line(&self, verbose: bool) -> String {
+        let line = match &self.plan.operator {
+            Operator::FileScan(s) => self.scan(s),
+            Operator::Aggregate(a) => self.aggregate(a, verbose),
+            Operator::TakeOrderedAndProject(_) => format!("{}({})", self.plan.name(), self.arguments()),
+            Operator::ReusedExchange(_) => format!("{} {}", self.plan.name(), self.arguments()),
+            _ => {
+                let arguments = self.arguments();
+                if arguments.is_empty() { self.plan.name().to_string() } else { format!("{} {arguments}", self.plan.name()) }
+            }
+        };
+        self.with_subqueries(line)
+    }
+
+    /// The node's name in the formatted form: a scan has its table's.
+    pub fn formatted_name(&self) -> String {
+        match &self.plan.operator {
+            Operator::FileScan(s) => format!("Scan {} {}", s.source.format(), s.name),
+            Operator::BroadcastHashJoin(j) | Operator::ShuffledHashJoin(j) => {
+                format!("{} {} {}", self.plan.name(), j.join_type, j.build.name())
+            }
+            Operator::SortMergeJoin(j) => format!("{} {}", self.plan.name(), j.join_type),
+            Operator::BroadcastNestedLoopJoin(j) => format!("{} {} {}", self.plan.name(), j.join_type, j.build.name()),
+            Operator::CartesianProduct(j) => format!("{} {}", self.plan.name(), j.join_type),
+            _ => self.plan.name().to_string(),
+        }
+    }
+
+    /// What stands after the name.
+    pub fn arguments(&self) -> String {
+        let parts: Vec<String> = match &self.plan.operator {
+            Operator::FileScan(_) | Operator::Aggregate(_) => vec![],
+            Operator::LocalTableScan(s) if s.rows.is_empty() => vec!["<empty>".into(), self.list(&s.output)],
+            Operator::LocalTableScan(s) => vec![self.list(&s.output)],
+            Operator::OneRowScan => vec!["[]".into()],
+            Operator::Range(r) => vec![format!("({}, {}, step={}, splits={})", r.start, r.end, r.step, r.partitions)],
+            Operator::Filter(f) => vec![f.condition.to_string()],
+            Operator::Project(p) => vec![self.list(&p.list)],
+            Operator::Sort(s) => vec![self.list(&s.order), s.global.to_string(), "0".into()],
+            Operator::TakeOrderedAndProject(t) => {
+                let offset = (t.offset > 0).then(|| format!("offset={}", t.offset));
+                let ordered = [format!("orderBy={}", self.list(&t.order)), format!("output={}", self.compact(&t.output()))];
+                [format!("limit={}", t.limit)].into_iter().chain(offset).chain(ordered).collect()
+            }
+            Operator::CollectLimit(c) => {
+                let limit = c.limit.map_or(-1, |l| l as i64).to_string();
+                [limit].into_iter().chain((c.offset > 0).then(|| c.offset.to_string())).collect()
+            }
+            Operator::LocalLimit(l) => vec![l.limit.to_string()],
+            Operator::GlobalLimit(g) => vec![g.limit.map_or(-1, |l| l as i64).to_string(), g.offset.to_string()],
+            Operator::Exchange(e) => vec![partitioning(&e.partitioning), e.origin.name().into(), format!("[plan_id={}]", self.plan.id)],
+            Operator::BroadcastExchange(b) => {
+                vec![broadcast_mode(&b.mode, &self.plan.child().output()), format!("[plan_id={}]", self.plan.id)]
+            }
+            Operator::ReusedExchange(r) => {
+                vec![self.list(&r.output), NodeText { plan: self.plan.child(), ..*self }.line(false)]
+            }
+            Operator::BroadcastHashJoin(j) => {
+                let null_aware = j.join_type == crate::logical::JoinType::NullAwareAnti;
+                let mut parts = self.keyed(&j.left_keys, &j.right_keys, &j.join_type);
+                parts.push(j.build.name().into());
+                parts.extend(j.condition.iter().map(Expr::to_string));
+                parts.push(null_aware.to_string());
+                parts
+            }
+            Operator::ShuffledHashJoin(j) => {
+                let mut parts = self.keyed(&j.left_keys, &j.right_keys, &j.join_type);
+                parts.push(j.build.name().into());
+                parts.extend(j.condition.iter().map(Expr::to_string));
+                parts
+            }
+            Operator::SortMergeJoin(j) => {
+                let mut parts = self.keyed(&j.left_keys, &j.right_keys, &j.join_type);
+                parts.extend(j.condition.iter().map(Expr::to_string));
+                parts
+            }
+            Operator::BroadcastNestedLoopJoin(j) => {
+                [j.build.name().to_string(), j.join_type.to_string()].into_iter().chain(j.condition.iter().map(Expr::to_string)).collect()
+            }
+            Operator::CartesianProduct(j) => j.condition.iter().map(Expr::to_string).collect(),
+            Operator::Union(_) => vec![],
+            Operator::Expand(e) => {
+                let projections: Vec<String> = e.projections.iter().map(|p| self.list(p)).collect();
+                vec![self.list(&projections), self.list(&e.output)]
+            }
+            Operator::Generate(g) => {
+                vec![g.generator.to_string(), self.list(&self.plan.child().output()), g.outer.to_string(), self.list(&g.generator_output)]
+            }
+            Operator::Window(w) => {
+                let partition = (!w.partition_by.is_empty()).then(|| self.list(&w.partition_by));
+                let order = (!w.order_by.is_empty()).then(|| self.list(&w.order_by));
+                [self.list(&w.calls)].into_iter().chain(partition).chain(order).collect()
+            }
+            Operator::Sample(s) => {
+                vec![format!("{:?}", s.lower), format!("{:?}", s.upper), s.with_replacement.to_string(), s.seed.to_string()]
+            }
+            Operator::Coalesce(c) => vec![c.partitions.to_string()],
+            Operator::WholeStageCodegen(w) => vec![format!("({})", w.stage_id)],
+            Operator::InputAdapter => vec![],
+        };
+        parts.join(", ")
+    }
+
+    fn keyed(&self, left: &[Expr], right: &[Expr], join_type: &crate::logical::JoinType) -> Vec<String> {
+        vec![self.list(left), self.list(right), join_type.to_string()]
+    }
+
+    fn scan(&self, scan: &FileScan) -> String {
+        let output = self.compact(&scan.output);
+        let format = scan.source.format();
+        let details = self.scan_details(scan);
+        let file = if format == "memory" { "" } else { "File" };
+        let details: Vec<String> = details.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        format!("{file}Scan {format} {}{output} {}", scan.name, details.join(", "))
+    }
+
+    /// What a scan does, by Spark's keys, in their order.
+    pub fn scan_details(&self, scan: &FileScan) -> Vec<(&'static str, String)> {
+        let pushed: Vec<String> = match scan.source.supports_pushdown() {
+            true => scan.data_filters.iter().filter_map(pushed_filter).collect(),
+            false => vec![],
+        };
+        let read = scan.output.iter().map(|a| format!("{}:{}", a.name, a.data_type)).collect::<Vec<_>>().join(",");
+        let format = scan.source.format();
+        let all = [
+            ("Batched", "true".to_string()),
+            ("DataFilters", self.list(&scan.data_filters)),
+            ("Format", title(format)),
+            ("Location", scan.source.location()),
+            ("PartitionFilters", self.list(&scan.partition_filters)),
+            ("PushedFilters", self.list(&pushed)),
+            ("ReadSchema", format!("struct<{read}>")),
+        ];
+        let of_files = ["Format", "Location", "PartitionFilters"];
+        all.into_iter().filter(|(key, _)| format != "memory" || !of_files.contains(key)).collect()
+    }
+
+    fn aggregate(&self, a: &Aggregate, verbose: bool) -> String {
+        let keys = if a.kind == AggregateKind::Sort { "key" } else { "keys" };
+        let functions: Vec<String> = a.calls.iter().map(|c| CallText(c).to_string()).collect();
+        let output = if verbose { format!(", output={}", self.list(&a.output())) } else { String::new() };
+        format!("{}({keys}={}, functions={}{output})", a.name(), self.list(&a.grouping), self.list(&functions))
+    }
+
+    /// `[a, b]`, cut after the longest length allowed.
+    pub fn list<T: Display>(&self, items: &[T]) -> String {
+        self.separated(items, ", ")
+    }
+
+    /// `[a,b]`, as Spark prints the columns of scans and top-Ks.
+    fn compact<T: Display>(&self, items: &[T]) -> String {
+        self.separated(items, ",")
+    }
+
+    fn separated<T: Display>(&self, items: &[T], separator: &str) -> String {
+        let mut shown: Vec<String> = items.iter().take(self.max_fields).map(T::to_string).collect();
+        if items.len() > self.max_fields {
+            shown.push(format!("... {} more fields", items.len() - self.max_fields));
+        }
+        format!("[{}]", shown.join(separator))
+    }
+
+    /// Subqueries under the names of their plans.
+    pub fn with_subqueries(&self, text: String) -> String {
+        let subqueries = subqueries_of(self.plan, self.physical);
+        subqueries.into_iter().fold(text, |text, s| text.replace(&format!("scalar-subquery#{} []", s.id.0), &subquery_name(s)))
+    }
+}
+
+/// An aggregate call with its phase: `partial_sum(x#1)`, `merge_sum(x#1)`, `sum(x#1)`.
+pub struct CallText<'a>(pub &'a AggregateCall);
+
+impl Display for CallText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (prefix, filtered) = match self.0.mode {
+            AggregateMode::Partial => ("partial_", true),
+            AggregateMode::PartialMerge => ("merge_", false),
+            AggregateMode::Final => ("", false),
+            AggregateMode::Complete => ("", true),
+        };
+        let mut call = self.0.expr.clone();
+        // Only a phase that reads rows filters them.
+        call.filter = call.filter.filter(|_| filtered);
+        call.display_with(prefix, f)
+    }
+}
+
+/// `hashpartitioning(k#1, 200)`.
+pub fn partitioning(p: &Partitioning) -> String {
+    let with = |name: &str, items: Vec<String>, n: usize| format!("{name}({}, {n})", items.join(", "));
+    match p {
+        Partitioning::Unknown(n) => format!("UnknownPartitioning({n})"),
+        Partitioning::RoundRobin(n) => format!("RoundRobinPartitioning({n})"),
+        Partitioning::Single => "SinglePartition".into(),
+        Partitioning::Hash { exprs, partitions } => with("hashpartitioning", exprs.iter().map(Expr::to_string).collect(), *partitions),
+        Partitioning::Range { order, partitions } => with("rangepartitioning", order.iter().map(|o| o.to_string()).collect(), *partitions),
+        Partitioning::Collection(all) => format!("({})", all.iter().map(partitioning).collect::<Vec<_>>().join(" or ")),
+        Partitioning::Broadcast(_) => "BroadcastPartitioning".into(),
+    }
+}
+
+/// `HashedRelationBroadcastMode(List(input[0, bigint, true]),false)`; a single narrow integral key is widened, as Spark does.
+fn broadcast_mode(mode: &BroadcastMode, input: &[Attribute]) -> String {
+    let BroadcastMode::Hashed { keys, null_aware } = mode else { return "IdentityBroadcastMode".into() };
+    let bound: Vec<String> = keys
+        .iter()
+        .map(|k| {
+            let shown = k.clone().bind(input).unwrap_or_else(|_| k.clone());
+            match k.data_type() {
+                DataType::Byte | DataType::Short | DataType::Int if keys.len() == 1 => format!("cast({shown} as bigint)"),
+                _ => shown.to_string(),
+            }
+        })
+        .collect();
+    format!("HashedRelationBroadcastMode(List({}),{null_aware})", bound.join(", "))
+}
+
+fn title(format: &str) -> String {
+    match format {
+        "csv" | "json" => format.to_uppercase(),
+        _ => format[..1].to_uppercase() + &format[1..],
+    }
+}
+
+/// A conjunct in the form in which sources take it: `GreaterThan(amount,100.0)`; `None` where it has none.
+fn pushed_filter(e: &Expr) -> Option<String> {
+    let both = |name: &str, l: &Expr, r: &Expr| Some(format!("{name}({},{})", pushed_filter(l)?, pushed_filter(r)?));
+    match e {
+        Expr::And(l, r) => both("And", l, r),
+        Expr::Or(l, r) => both("Or", l, r),
+        Expr::Not(inner) => Some(format!("Not({})", pushed_filter(inner)?)),
+        Expr::IsNull(inner) => Some(format!("IsNull({})", column(inner)?)),
+        Expr::IsNotNull(inner) => Some(format!("IsNotNull({})", column(inner)?)),
+        Expr::Comparison { op, left, right } => {
+            let (op, name, value) = match (left.as_ref(), right.as_ref()) {
+                (l, Expr::Literal(v)) => (*op, column(l)?, v),
+                (Expr::Literal(v), r) => (op.swapped(), column(r)?, v),
+                _ => return None,
+            };
+            Some(match op {
+                ComparisonOp::Equal => format!("EqualTo({name},{value})"),
+                ComparisonOp::EqualNullSafe => format!("EqualNullSafe({name},{value})"),
+                ComparisonOp::NotEqual => format!("Not(EqualTo({name},{value}))"),
+                ComparisonOp::Less => format!("LessThan({name},{value})"),
+                ComparisonOp::LessOrEqual => format!("LessThanOrEqual({name},{value})"),
+                ComparisonOp::Greater => format!("GreaterThan({name},{value})"),
+                ComparisonOp::GreaterOrEqual => format!("GreaterThanOrEqual({name},{value})"),
+            })
+        }
+        Expr::In { value, list } => {
+            let items: Option<Vec<String>> =
+                list.iter().map(|e| if let Expr::Literal(s) = e { Some(s.to_string()) } else { None }).collect();
+            Some(format!("In({}, [{}])", column(value)?, items?.join(",")))
+        }
+        Expr::Function { function, args } => {
+            let name = match function {
+                ScalarFunction::StartsWith => "StringStartsWith",
+                ScalarFunction::EndsWith => "StringEndsWith",
+                ScalarFunction::Contains => "StringContains",
+                _ => return None,
+            };
+            match args.as_slice() {
+                [c, Expr::Literal(v)] => Some(format!("{name}({},{v})", column(c)?)),
+                _ => None,
+            }
+        }
+        Expr::Attribute(a) if a.data_type == DataType::Boolean => Some(format!("EqualTo({},true)", a.name)),
+        Expr::Literal(_)
+        | Expr::Attribute(_)
+        | Expr::Column { .. }
+        | Expr::Alias { .. }
+        | Expr::Cast { .. }
+        | Expr::Negate(_)
+        | Expr::Arithmetic { .. }
+        | Expr::Case { .. }
+        | Expr::Coalesce(_)
+        | Expr::Like { .. }
+        | Expr::Aggregate(_)
+        | Expr::Window(_)
+        | Expr::ScalarSubquery { .. } => None,
+    }
+}
+
+fn column(e: &Expr) -> Option<&str> {
+    match e {
+        Expr::Attribute(a) => Some(&a.name),
+        _ => None,
+    }
+}

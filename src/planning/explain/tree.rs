@@ -1,0 +1,128 @@
+//! Trees of operators.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::Settings;
+use crate::expr::{Expr, SubqueryId};
+use crate::logical::display::tree_prefix;
+use crate::operators::{Operator, SparkPlan};
+use crate::planning::{PhysicalQuery, PhysicalSubquery};
+
+use super::Details;
+use super::node::NodeText;
+
+/// Draws the trees of one query.
+#[derive(Clone, Copy)]
+pub struct Printer<'a> {
+    pub physical: &'a PhysicalQuery,
+    pub settings: &'a Settings,
+    /// Aggregates tell their output.
+    pub verbose: bool,
+    /// Show metrics.
+    pub details: Option<&'a Details<'a>>,
+}
+
+/// A node that has a line, with the number of the stage it is in: wrappers are passed through.
+pub fn visible(plan: &Arc<SparkPlan>, mut stage: Option<usize>) -> (&Arc<SparkPlan>, Option<usize>) {
+    let mut plan = plan;
+    loop {
+        stage = match &plan.operator {
+            Operator::WholeStageCodegen(s) => Some(s.stage_id),
+            Operator::InputAdapter => None,
+            _ => return (plan, stage),
+        };
+        plan = plan.child();
+    }
+}
+
+/// The children that have lines. A reused exchange is a leaf.
+pub fn visible_children(plan: &SparkPlan, stage: Option<usize>) -> Vec<(&Arc<SparkPlan>, Option<usize>)> {
+    match &plan.operator {
+        Operator::ReusedExchange(_) => vec![],
+        _ => plan.children.iter().map(|c| visible(c, stage)).collect(),
+    }
+}
+
+/// The scalar subqueries that a node's own expressions use, in order.
+pub fn subqueries_of<'a>(plan: &SparkPlan, physical: &'a PhysicalQuery) -> Vec<&'a PhysicalSubquery> {
+    let mut ids: Vec<SubqueryId> = vec![];
+    for e in plan.expressions() {
+        e.visit(&mut |e| {
+            if let Expr::ScalarSubquery { id, .. } = e
+                && !ids.contains(id)
+            {
+                ids.push(*id);
+            }
+            true
+        });
+    }
+    ids.iter().filter_map(|id| physical.subqueries.iter().find(|s| s.id == *id)).collect()
+}
+
+/// `Subquery scalar-subquery#5, [id=#24]`.
+pub fn subquery_name(subquery: &PhysicalSubquery) -> String {
+    format!("Subquery scalar-subquery#{}, [id=#{}]", subquery.id.0, visible(&subquery.executed_plan, None).0.id)
+}
+
+impl<'a> Printer<'a> {
+    pub fn executed(&self) -> String {
+        self.tree(&self.physical.executed_plan)
+    }
+
+    pub fn tree(&self, plan: &Arc<SparkPlan>) -> String {
+        let mut out = String::new();
+        self.node(visible(plan, None), &mut vec![], &mut HashSet::new(), &mut out);
+        out
+    }
+
+    fn node(
+        &self,
+        (plan, stage): (&Arc<SparkPlan>, Option<usize>),
+        last: &mut Vec<bool>,
+        shown: &mut HashSet<SubqueryId>,
+        out: &mut String,
+    ) {
+        stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+            tree_prefix(last, out);
+            if let Some(id) = stage {
+                let _ = write!(out, "*({id}) ");
+            }
+            out.push_str(&NodeText::new(plan, self.physical, self.settings).line(self.verbose));
+            self.metrics(plan, out);
+            out.push('\n');
+
+            let children = visible_children(plan, stage);
+            let subqueries = subqueries_of(plan, self.physical);
+            for (i, subquery) in subqueries.iter().enumerate() {
+                // Subqueries hang between a node and its children, a level deeper than these.
+                last.push(children.is_empty());
+                last.push(i + 1 == subqueries.len());
+                tree_prefix(last, out);
+                if shown.insert(subquery.id) {
+                    let _ = writeln!(out, "{}", subquery_name(subquery));
+                    last.push(true);
+                    self.node(visible(&subquery.executed_plan, None), last, shown, out);
+                    last.pop();
+                } else {
+                    let _ = writeln!(out, "ReusedSubquery {}", subquery_name(subquery));
+                }
+                last.truncate(last.len() - 2);
+            }
+            for (i, child) in children.iter().enumerate() {
+                last.push(i + 1 == children.len());
+                self.node(*child, last, shown, out);
+                last.pop();
+            }
+        });
+    }
+
+    fn metrics(&self, plan: &SparkPlan, out: &mut String) {
+        let metrics = self.details.map(|d| (d.metrics)(plan.id)).unwrap_or_default();
+        if !metrics.is_empty() {
+            let shown: Vec<_> = metrics.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let _ = write!(out, "  [{}]", shown.join(", "));
+        }
+    }
+}
