@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, StringViewArray, new_null_array};
 
 use super::prune::{BlockColumn, may_match};
-use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar, Schema};
+use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar, Schema, calendar};
 use crate::expr::Expr;
 
 /// A file to read.
@@ -202,22 +202,11 @@ fn partition_value(text: &str, data_type: &DataType) -> Scalar {
         DataType::Double if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
             text.parse().ok().filter(|v: &f64| v.is_finite()).map(Scalar::Double)
         }
-        DataType::Date if text.len() == 10 => arrow::datatypes::Date32Type::parse_date(text).map(Scalar::Date),
+        DataType::Date if text.len() == 10 => calendar::parse_date(text).map(Scalar::Date),
         DataType::String => Some(Scalar::string(text)),
         _ => None,
     };
     value.unwrap_or_else(|| Scalar::Null(data_type.clone()))
-}
-
-trait ParseDate {
-    fn parse_date(text: &str) -> Option<i32>;
-}
-
-impl ParseDate for arrow::datatypes::Date32Type {
-    fn parse_date(text: &str) -> Option<i32> {
-        use arrow::compute::kernels::cast_utils::Parser;
-        Self::parse(text)
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 //! A format is one file with a [`TableSource`]. A scan is planned ([`TableSource::plan_scan`]: files listed and pruned, splits
 //! packed into partitions) and then opened partition by partition.
 
+mod arrow_ipc;
+mod chunked;
 mod convert;
+mod csv;
 pub mod generate;
+mod json;
 mod listing;
 mod memory;
 mod open;

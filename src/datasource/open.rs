@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::TableSource;
 use super::listing::Listing;
 use super::parquet::ParquetTable;
+use super::{TableSource, arrow_ipc, csv, json};
 use crate::base::error::nearest;
 use crate::base::{Error, ErrorClass, Result};
 
@@ -41,7 +41,18 @@ pub fn open_path(path: &str, format: Option<&str>, options: &BTreeMap<String, St
             check_options(options, &[], format)?;
             ParquetTable::open(listing)
         }
-        other => Err(Error::unsupported(format!("reading {other}"))),
+        "csv" | "tsv" => {
+            check_options(options, csv::OPTIONS, format)?;
+            csv::open(listing, if format == "tsv" { b'\t' } else { b',' }, options)
+        }
+        "json" => {
+            check_options(options, &[], format)?;
+            json::open(listing)
+        }
+        _ => {
+            check_options(options, &[], format)?;
+            arrow_ipc::open(listing)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Parquet: footers read once, row groups and pages skipped by statistics, columns read in their final representation.
 
 mod footer;
+mod pages;
 mod scan;
 
 use std::sync::Arc;

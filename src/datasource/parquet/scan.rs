@@ -1,18 +1,20 @@
 //! Planning a scan: row groups pruned and packed into partitions; and reading a partition.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType as ArrowType, Schema as ArrowSchema};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 
 use super::footer::{ParquetFile, malformed, open};
-use crate::base::{Field, Result, Scalar, Schema, Settings, settings};
+use super::pages;
+use crate::base::{Field, Result, Scalar, Schema};
 use crate::datasource::convert::{make_batch, normalise_column};
 use crate::datasource::listing::constant;
 use crate::datasource::memory::projected_schema;
-use crate::datasource::packing::pack;
+use crate::datasource::packing::{FileUnits, Piece, Unit, is_local, partition};
 use crate::datasource::prune::may_match;
 use crate::datasource::{BatchStream, ScanPartition, ScanRequest};
 use crate::expr::Expr;
@@ -27,12 +29,22 @@ struct Scan {
     batch_size: usize,
 }
 
-/// Row groups of one file.
+/// A row group, or some rows of one.
 #[derive(Debug, Clone)]
-struct Piece {
-    file: usize,
-    groups: Vec<usize>,
+struct GroupRows {
+    group: usize,
+    rows: Range<u64>,
 }
+
+/// What a partition reads of one file.
+#[derive(Debug)]
+struct FileRows {
+    file: usize,
+    groups: Vec<GroupRows>,
+}
+
+/// Fewest rows worth a partition of their own.
+const MIN_ROWS: u64 = 65_536;
 
 /// The partitions of a scan of the files that are `selected`.
 pub(super) fn plan(
@@ -41,33 +53,27 @@ pub(super) fn plan(
     selected: &[bool],
     request: &ScanRequest,
 ) -> Result<Vec<Arc<dyn ScanPartition>>> {
-    let sizes: Vec<(usize, u64)> = files.iter().enumerate().filter(|(i, _)| selected[*i]).map(|(i, f)| (i, f.file.size)).collect();
-    let wanted = |file: usize, group: usize| {
-        let block = |column: usize| Some(files[file].block(group, column));
+    let wanted = |file: &ParquetFile, group: usize| {
+        let block = |column: usize| Some(file.block(group, column));
         request.data_filters.iter().all(|f| may_match(f, &block))
     };
-    let mut partitions: Vec<Vec<Piece>> = pack(&sizes, true, &request.settings)
-        .into_iter()
-        .map(|splits| {
-            let mut pieces = Vec::new();
-            for split in splits {
-                let file = &files[split.file];
-                let inside = |g: &usize| (split.start..split.start + split.length).contains(&file.midpoint(*g));
-                let groups: Vec<usize> = (0..file.row_groups()).filter(inside).filter(|g| wanted(split.file, *g)).collect();
-                if !groups.is_empty() {
-                    pieces.push(Piece { file: split.file, groups });
-                }
-            }
-            pieces
+    let groups: Vec<Vec<usize>> =
+        files.iter().zip(selected).map(|(f, selected)| (0..f.row_groups()).filter(|g| *selected && wanted(f, *g)).collect()).collect();
+    // With fewer row groups than threads, threads share row groups.
+    let threads = request.settings.threads() as u64;
+    let count = groups.iter().map(Vec::len).sum::<usize>() as u64;
+    let pieces = if is_local(&request.settings) && count < threads { threads.div_ceil(count.max(1)) } else { 1 };
+    let parts: Vec<Vec<GroupRows>> =
+        groups.iter().zip(files.iter()).map(|(g, f)| g.iter().flat_map(|g| cut(*g, f.group_rows(*g), pieces)).collect()).collect();
+    let units: Vec<FileUnits> = parts
+        .iter()
+        .zip(files.iter())
+        .zip(selected)
+        .map(|((parts, f), selected)| {
+            let unit = |p: &GroupRows| Unit { midpoint: f.midpoint(p.group), weight: p.rows.end - p.rows.start };
+            FileUnits { size: if *selected { f.file.size } else { 0 }, units: parts.iter().map(unit).collect() }
         })
         .collect();
-    if is_local(&request.settings) {
-        partitions.retain(|p| !p.is_empty());
-        spread(&mut partitions, request.settings.threads(), &|p| rows(p, files));
-    }
-    if partitions.is_empty() {
-        partitions.push(Vec::new());
-    }
     let scan = Arc::new(Scan {
         files: files.clone(),
         columns: request.columns.clone(),
@@ -75,60 +81,26 @@ pub(super) fn plan(
         filters: request.data_filters.clone(),
         batch_size: request.settings.batch_size(),
     });
-    Ok(partitions
-        .into_iter()
-        .map(|pieces| Arc::new(ParquetPartition { scan: scan.clone(), pieces: pieces.into() }) as Arc<dyn ScanPartition>)
-        .collect())
+    let open = |pieces: Vec<Piece>| {
+        let file_rows = |p: Piece| FileRows { file: p.file, groups: p.units.iter().map(|u| parts[p.file][*u].clone()).collect() };
+        let pieces = pieces.into_iter().map(file_rows).collect();
+        Arc::new(ParquetPartition { scan: scan.clone(), pieces }) as Arc<dyn ScanPartition>
+    };
+    Ok(partition(&units, &request.settings).into_iter().map(open).collect())
 }
 
-fn is_local(settings: &Settings) -> bool {
-    settings.text(&settings::PROFILE) == "local"
-}
-
-fn rows(pieces: &[Piece], files: &[ParquetFile]) -> u64 {
-    pieces.iter().flat_map(|p| p.groups.iter().map(|g| files[p.file].group_rows(*g))).sum()
-}
-
-/// Halves the largest partitions between row groups until there are `wanted`, if there are row groups enough.
-fn spread(partitions: &mut Vec<Vec<Piece>>, wanted: usize, rows: &dyn Fn(&[Piece]) -> u64) {
-    while partitions.len() < wanted {
-        let splittable = |p: &&mut Vec<Piece>| p.iter().map(|piece| piece.groups.len()).sum::<usize>() > 1;
-        let Some(largest) = partitions.iter_mut().filter(splittable).max_by_key(|p| rows(p)) else { return };
-        let units: Vec<Piece> = largest.iter().flat_map(|p| p.groups.iter().map(|g| Piece { file: p.file, groups: vec![*g] })).collect();
-        let half = rows(&units) / 2;
-        let mut taken = 0;
-        let cut = units
-            .iter()
-            .take_while(|u| {
-                let before = taken;
-                taken += rows(std::slice::from_ref(*u));
-                before + (taken - before) / 2 < half
-            })
-            .count();
-        let (first, second) = units.split_at(cut.clamp(1, units.len() - 1));
-        let second = joined(second);
-        *largest = joined(first);
-        partitions.push(second);
-    }
-}
-
-/// Neighbouring row groups of one file as one piece.
-fn joined(units: &[Piece]) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    for unit in units {
-        match pieces.last_mut() {
-            Some(last) if last.file == unit.file => last.groups.extend(&unit.groups),
-            _ => pieces.push(unit.clone()),
-        }
-    }
-    pieces
+/// The rows of a group in up to `pieces` parts.
+fn cut(group: usize, rows: u64, pieces: u64) -> Vec<GroupRows> {
+    let pieces = pieces.min(rows / MIN_ROWS).max(1);
+    let step = rows.div_ceil(pieces).max(1);
+    (0..pieces).map(|i| GroupRows { group, rows: i * step..((i + 1) * step).min(rows) }).collect()
 }
 
 /// One partition of a Parquet scan.
 #[derive(Debug)]
 struct ParquetPartition {
     scan: Arc<Scan>,
-    pieces: Arc<[Piece]>,
+    pieces: Arc<[FileRows]>,
 }
 
 impl ScanPartition for ParquetPartition {
@@ -152,7 +124,7 @@ impl ScanPartition for ParquetPartition {
     }
 
     fn row_count(&self) -> Option<u64> {
-        Some(rows(&self.pieces, &self.scan.files))
+        Some(self.pieces.iter().flat_map(|p| &p.groups).map(|g| g.rows.end - g.rows.start).sum())
     }
 }
 
@@ -180,7 +152,7 @@ enum Output {
 }
 
 impl PieceReader {
-    fn open(scan: &Arc<Scan>, piece: &Piece) -> Result<Self> {
+    fn open(scan: &Arc<Scan>, piece: &FileRows) -> Result<Self> {
         let file = &scan.files[piece.file];
         let found: Vec<_> = scan.columns.iter().map(|c| file.columns.get(*c)).collect();
         let mut roots: Vec<usize> = found.iter().filter_map(|f| Some((*f)?.as_ref()?.root)).collect();
@@ -193,7 +165,7 @@ impl PieceReader {
         });
         let outputs = outputs.collect();
         let source = if roots.is_empty() {
-            Source::Rows(piece.groups.iter().map(|g| file.group_rows(*g)).sum())
+            Source::Rows(piece.groups.iter().map(|g| g.rows.end - g.rows.start).sum())
         } else {
             Source::Columns(reader(scan, file, piece, &roots)?)
         };
@@ -227,13 +199,30 @@ impl PieceReader {
     }
 }
 
-fn reader(scan: &Scan, file: &ParquetFile, piece: &Piece, roots: &[usize]) -> Result<ParquetRecordBatchReader> {
+fn reader(scan: &Scan, file: &ParquetFile, piece: &FileRows, roots: &[usize]) -> Result<ParquetRecordBatchReader> {
     let handle = open(&file.file.path)?;
-    let _ = &scan.filters;
-    ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
+    let at = |e| malformed(&file.file.path, e);
+    let partial = piece.groups.iter().any(|g| g.rows.end - g.rows.start < file.group_rows(g.group));
+    let pruned = (partial || !scan.filters.is_empty()) && piece.groups.iter().any(|g| has_page_index(file, g.group));
+    let metadata = if pruned { file.page_index()? } else { &file.metadata };
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata.clone())
         .with_batch_size(scan.batch_size)
-        .with_row_groups(piece.groups.clone())
-        .with_projection(ProjectionMask::roots(file.metadata.parquet_schema(), roots.iter().copied()))
-        .build()
-        .map_err(|e| malformed(&file.file.path, e))
+        .with_row_groups(piece.groups.iter().map(|g| g.group).collect())
+        .with_projection(ProjectionMask::roots(file.metadata.parquet_schema(), roots.iter().copied()));
+    let selectors = |g: &GroupRows| {
+        let kept = if pruned { pages::select(file, metadata, g.group, &scan.filters) } else { None };
+        let all = file.group_rows(g.group) as usize;
+        let rows = RowSelection::from_consecutive_ranges(std::iter::once(g.rows.start as usize..g.rows.end as usize), all);
+        kept.map_or_else(|| rows.clone(), |k| rows.intersection(&k))
+    };
+    let selections: Vec<RowSelection> = if partial || pruned { piece.groups.iter().map(selectors).collect() } else { Vec::new() };
+    if selections.iter().any(|s| s.skipped_row_count() > 0) {
+        let all: Vec<RowSelector> = selections.iter().flat_map(|s| s.iter().copied()).collect();
+        builder = builder.with_row_selection(all.into());
+    }
+    builder.build().map_err(at)
+}
+
+fn has_page_index(file: &ParquetFile, group: usize) -> bool {
+    file.group(group).columns().iter().any(|c| c.offset_index_offset().is_some())
 }

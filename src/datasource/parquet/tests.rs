@@ -156,3 +156,32 @@ fn broken_files_are_named() {
     let e = scan.iter().flat_map(|p| p.open().unwrap()).find_map(Result::err).unwrap();
     assert_eq!(e.class, ErrorClass::PathNotFound);
 }
+
+#[test]
+fn pages_are_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    write(&path, &batch(0, 1000), 1000);
+    let t = open(&path).unwrap();
+    // Pages have 50 rows; the filter is met by rows 490 to 509, in two of them.
+    let filters =
+        vec![compare(&*t, 0, ComparisonOp::GreaterOrEqual, Scalar::Int(490)), compare(&*t, 0, ComparisonOp::Less, Scalar::Int(510))];
+    let out = read(&*t, &request(&[0, 1], filters));
+    assert_eq!(out.num_rows(), 100);
+    assert_eq!(out.column(0).as_primitive::<Int32Type>().value(0), 450);
+    assert_eq!(out.column(1).as_string_view().value(50), "value 500");
+}
+
+#[test]
+fn threads_share_a_large_row_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    let a: ArrayRef = Arc::new(Int32Array::from_iter_values(0..200_000));
+    write(&path, &RecordBatch::try_from_iter([("a", a)]).unwrap(), 1_000_000);
+    let t = open(&path).unwrap();
+    assert_eq!(planned_rows(&*t, vec![]), [100_000, 100_000]);
+    let out = read(&*t, &request(&[0], vec![]));
+    assert!(out.column(0).as_primitive::<Int32Type>().values().iter().copied().eq(0..200_000));
+    let tail = read(&*t, &request(&[0], vec![compare(&*t, 0, ComparisonOp::GreaterOrEqual, Scalar::Int(150_000))]));
+    assert_eq!(tail.num_rows(), 50_000);
+}

@@ -8,7 +8,7 @@ use arrow::datatypes as t;
 
 use super::Sink;
 use crate::base::schema::MAX_LONG_PRECISION;
-use crate::base::{DataType, Field, Result, Schema};
+use crate::base::{DataType, Field, Result, Schema, calendar, number};
 
 /// Writes value `i` of an array of type `data_type` (not NULL) as text, the same in every text format.
 pub(super) fn write_value(out: &mut String, array: &dyn Array, i: usize, data_type: &DataType) {
@@ -20,28 +20,24 @@ pub(super) fn write_value(out: &mut String, array: &dyn Array, i: usize, data_ty
         DataType::Short => write!(out, "{}", array.as_primitive::<t::Int16Type>().value(i)),
         DataType::Int => write!(out, "{}", array.as_primitive::<t::Int32Type>().value(i)),
         DataType::Long => write!(out, "{}", array.as_primitive::<t::Int64Type>().value(i)),
-        DataType::Float => match array.as_primitive::<t::Float32Type>().value(i) {
-            v if v.is_infinite() => write!(out, "{}Infinity", if v < 0.0 { "-" } else { "" }),
-            v => write!(out, "{v:?}"),
-        },
-        DataType::Double => match array.as_primitive::<t::Float64Type>().value(i) {
-            v if v.is_infinite() => write!(out, "{}Infinity", if v < 0.0 { "-" } else { "" }),
-            v => write!(out, "{v:?}"),
-        },
+        DataType::Float => return number::write_f32(array.as_primitive::<t::Float32Type>().value(i), out),
+        DataType::Double => return number::write_f64(array.as_primitive::<t::Float64Type>().value(i), out),
         DataType::Decimal { precision, scale } if *precision <= MAX_LONG_PRECISION => {
             write_decimal(out, i128::from(array.as_primitive::<t::Decimal64Type>().value(i)), *scale)
         }
         DataType::Decimal { scale, .. } => write_decimal(out, array.as_primitive::<t::Decimal128Type>().value(i), *scale),
         DataType::String => out.write_str(array.as_string_view().value(i)),
         DataType::Binary => write_binary(out, array.as_binary_view().value(i)),
-        DataType::Date => write_date(out, i64::from(array.as_primitive::<t::Date32Type>().value(i))),
-        DataType::Timestamp | DataType::TimestampNtz => write_timestamp(out, array.as_primitive::<t::TimestampMicrosecondType>().value(i)),
-        DataType::YearMonthInterval => {
-            let months = array.as_primitive::<t::IntervalYearMonthType>().value(i);
-            let sign = if months < 0 { "-" } else { "" };
-            write!(out, "INTERVAL '{sign}{}-{}' YEAR TO MONTH", months.unsigned_abs() / 12, months.unsigned_abs() % 12)
+        DataType::Date => return calendar::write_date(array.as_primitive::<t::Date32Type>().value(i), out),
+        DataType::Timestamp | DataType::TimestampNtz => {
+            return calendar::write_timestamp(array.as_primitive::<t::TimestampMicrosecondType>().value(i), out);
         }
-        DataType::DayTimeInterval => write_day_time(out, array.as_primitive::<t::DurationMicrosecondType>().value(i)),
+        DataType::YearMonthInterval => {
+            return calendar::write_year_month_interval(array.as_primitive::<t::IntervalYearMonthType>().value(i), out);
+        }
+        DataType::DayTimeInterval => {
+            return calendar::write_day_time_interval(array.as_primitive::<t::DurationMicrosecondType>().value(i), out);
+        }
         DataType::Array(element) => {
             let items = array.as_list::<i32>().value(i);
             out.push('[');
@@ -91,52 +87,6 @@ fn write_decimal(out: &mut String, value: i128, scale: i8) -> std::fmt::Result {
     let digits = format!("{:0width$}", value.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
     write!(out, "{}{whole}.{fraction}", if value < 0 { "-" } else { "" })
-}
-
-/// The proleptic Gregorian date of a day number: `civil_from_days` of Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn write_date(out: &mut String, days: i64) -> std::fmt::Result {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let sign = match year {
-        ..0 => "-",
-        10_000.. => "+",
-        _ => "",
-    };
-    write!(out, "{sign}{:04}-{month:02}-{day:02}", year.abs())
-}
-
-fn write_timestamp(out: &mut String, micros: i64) -> std::fmt::Result {
-    const DAY: i64 = 86_400_000_000;
-    write_date(out, micros.div_euclid(DAY))?;
-    let in_day = micros.rem_euclid(DAY);
-    let seconds = in_day / 1_000_000;
-    write!(out, " {:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
-    write_fraction(out, in_day % 1_000_000)
-}
-
-/// Microseconds after the point, without zeros at the end.
-fn write_fraction(out: &mut String, micros: i64) -> std::fmt::Result {
-    if micros == 0 {
-        return Ok(());
-    }
-    let digits = format!("{micros:06}");
-    write!(out, ".{}", digits.trim_end_matches('0'))
-}
-
-fn write_day_time(out: &mut String, micros: i64) -> std::fmt::Result {
-    let (sign, total) = (if micros < 0 { "-" } else { "" }, micros.unsigned_abs());
-    let seconds = total / 1_000_000;
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    write!(out, "INTERVAL '{sign}{days} {hours:02}:{minutes:02}:{:02}", seconds % 60)?;
-    write_fraction(out, (total % 1_000_000) as i64)?;
-    out.write_str("' DAY TO SECOND")
 }
 
 fn write_binary(out: &mut String, bytes: &[u8]) -> std::fmt::Result {
