@@ -11,6 +11,9 @@ pub mod preparations;
 pub mod strategies;
 pub mod validate;
 
+#[cfg(test)]
+mod tests;
+
 pub use explain::{Details, ExplainLevel, explain, explain_json};
 
 use std::sync::Arc;
