@@ -1,0 +1,144 @@
+//! Calls: scalar and aggregate functions. Those with OVER go on to `window.rs`.
+
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment, Spanned};
+
+use super::expr::{ExprBinder, GroupingCall};
+use super::parse::{location, name_parts};
+use super::scope::{At, is_suffix};
+use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar};
+use crate::expr::{Expr, coerce};
+
+/// A call taken apart, its arguments bound.
+pub(super) struct Call {
+    /// In lower case.
+    pub name: String,
+    pub args: Vec<Expr>,
+    pub distinct: bool,
+    pub filter: Option<Expr>,
+    pub ignore_nulls: bool,
+}
+
+impl ExprBinder<'_, '_, '_> {
+    pub(super) fn call(&mut self, f: &ast::Function) -> Result<Expr> {
+        let name = function_name(f)?;
+        if name == "grouping" || name == "grouping_id" {
+            return self.grouping_call(&name, f);
+        }
+        if f.over.is_some() {
+            return self.window_call(f, name);
+        }
+        let subqueries_before = self.pending.applies.len();
+        let is_aggregate = is_aggregate(&name);
+        let was_in_aggregate = self.in_aggregate;
+        self.in_aggregate |= is_aggregate;
+        let call = self.arguments(f, name);
+        self.in_aggregate = was_in_aggregate;
+        let call = call?;
+        if !is_aggregate {
+            return self.scalar_call(f, call);
+        }
+        if !self.clause.aggregates {
+            return Err(self.reject("An aggregate function", f));
+        }
+        if was_in_aggregate || call.args.iter().chain(&call.filter).any(|a| a.has_aggregate() || a.has_window()) {
+            let message = "An aggregate function is not allowed in the argument of another one.";
+            return Err(Error::new(ErrorClass::InvalidGrouping, message)).at(f);
+        }
+        self.pending.below.extend(self.pending.applies.drain(subqueries_before..));
+        aggregate(call, f)
+    }
+
+    fn scalar_call(&mut self, f: &ast::Function, call: Call) -> Result<Expr> {
+        if call.distinct || call.filter.is_some() || !f.within_group.is_empty() {
+            let message = format!("`{}` is not an aggregate function: it takes no DISTINCT, FILTER or WITHIN GROUP.", call.name);
+            return Err(Error::new(ErrorClass::WrongArguments, message)).at(f);
+        }
+        coerce::function(&call.name, call.args).at(f)
+    }
+
+    /// Binds the arguments of a call, `*` as Spark reads it.
+    pub(super) fn arguments(&mut self, f: &ast::Function, name: String) -> Result<Call> {
+        let mut call = Call { name, args: vec![], distinct: false, filter: None, ignore_nulls: false };
+        match &f.args {
+            FunctionArguments::None => {}
+            FunctionArguments::Subquery(q) => call.args.push(self.scalar_subquery(q)?),
+            FunctionArguments::List(list) => {
+                call.distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+                for arg in &list.args {
+                    self.argument(arg, &mut call)?;
+                }
+                for clause in &list.clauses {
+                    match clause {
+                        FunctionArgumentClause::IgnoreOrRespectNulls(t) => call.ignore_nulls = *t == NullTreatment::IgnoreNulls,
+                        other => return Err(Error::unsupported(format!("`{other}` in a call is not supported."))),
+                    }
+                }
+            }
+        }
+        if let Some(t) = f.null_treatment {
+            call.ignore_nulls = t == NullTreatment::IgnoreNulls;
+        }
+        call.filter = f.filter.as_deref().map(|e| self.bind(e)).transpose()?;
+        Ok(call)
+    }
+
+    fn argument(&mut self, arg: &FunctionArg, call: &mut Call) -> Result<()> {
+        let FunctionArg::Unnamed(value) = arg else {
+            return Err(Error::unsupported(format!("The named argument `{arg}` is not supported.")));
+        };
+        match value {
+            FunctionArgExpr::Expr(e) => call.args.push(self.bind(e)?),
+            // `count(*)` counts rows; elsewhere, and in `count(DISTINCT *)`, a star stands for the columns.
+            FunctionArgExpr::Wildcard if call.name == "count" && !call.distinct => call.args.push(Expr::Literal(Scalar::Int(1))),
+            FunctionArgExpr::Wildcard => {
+                call.args.extend(self.scope.columns.iter().filter(|c| !c.hidden).map(|c| Expr::Attribute(c.attribute.clone())));
+            }
+            FunctionArgExpr::QualifiedWildcard(name) => {
+                let name = name_parts(name)?;
+                let columns = self.scope.columns.iter().filter(|c| is_suffix(&c.qualifier, &name));
+                call.args.extend(columns.map(|c| Expr::Attribute(c.attribute.clone())));
+            }
+            other => return Err(Error::unsupported(format!("The argument `{other}` is not supported."))),
+        }
+        Ok(())
+    }
+
+    fn grouping_call(&mut self, name: &str, f: &ast::Function) -> Result<Expr> {
+        if !self.clause.aggregates {
+            return Err(self.reject(name, f));
+        }
+        let id = name == "grouping_id";
+        let call = self.arguments(f, name.to_string())?;
+        if !id && call.args.len() != 1 {
+            return Err(Error::new(ErrorClass::WrongArguments, "grouping() takes one grouping column.")).at(f);
+        }
+        let placeholder = Attribute::new(name, if id { DataType::Long } else { DataType::Byte }, false);
+        self.pending.grouping_calls.push(GroupingCall { placeholder: placeholder.clone(), args: call.args, id });
+        Ok(Expr::Attribute(placeholder))
+    }
+}
+
+/// The name of the called function, in lower case.
+pub(super) fn function_name(f: &ast::Function) -> Result<String> {
+    let parts = name_parts(&f.name)?;
+    parts.last().map(|i| i.value.to_ascii_lowercase()).ok_or_else(|| Error::internal("a call without a name"))
+}
+
+/// Whether aggregates know the name, whatever arguments they want.
+fn is_aggregate(name: &str) -> bool {
+    !matches!(coerce::aggregate(name, vec![], false, None), Ok(None))
+}
+
+fn aggregate(call: Call, f: &ast::Function) -> Result<Expr> {
+    if !f.within_group.is_empty() {
+        return Err(Error::unsupported("WITHIN GROUP is not supported.")).at(f);
+    }
+    let Call { name, mut args, distinct, filter, ignore_nulls } = call;
+    if ignore_nulls {
+        args.push(Expr::Literal(Scalar::Boolean(true)));
+    }
+    match coerce::aggregate(&name, args, distinct, filter).at(f)? {
+        Some(a) => Ok(Expr::Aggregate(Box::new(a))),
+        None => Err(Error::internal(format!("{name} is no aggregate")).at(location(f.span().start))),
+    }
+}

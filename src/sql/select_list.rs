@@ -1,0 +1,153 @@
+//! The select list: stars, aliases, generators, names of unnamed columns.
+
+use sqlparser::ast::{self, SelectItem, SelectItemQualifiedWildcardKind, Spanned, WildcardAdditionalOptions};
+
+use super::Binder;
+use super::expr::{Aliases, Clause, ExprBinder, Pending};
+use super::naming::column_name;
+use super::parse::{location, name_parts};
+use super::scope::{At, Column, Scope, dotted, ident_location, is_suffix};
+use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Location, Result};
+use crate::expr::Expr;
+
+/// The bound select list.
+#[derive(Debug, Default)]
+pub(super) struct SelectList {
+    /// `Attribute`s and `Alias`es.
+    pub items: Vec<Expr>,
+    /// Where each item stands in the text.
+    pub locations: Vec<Option<Location>>,
+    /// A generator in the list, and the columns that it makes.
+    pub generate: Option<(Expr, Vec<Attribute>)>,
+}
+
+impl SelectList {
+    fn push(&mut self, item: Expr, at: Option<Location>) {
+        self.items.push(item);
+        self.locations.push(at);
+    }
+}
+
+impl Binder<'_> {
+    pub(super) fn select_list(&mut self, s: &ast::Select, scope: Scope, pending: &mut Pending) -> Result<SelectList> {
+        let mut list = SelectList::default();
+        for item in &s.projection {
+            let at = location(item.span().start);
+            match item {
+                SelectItem::Wildcard(options) => {
+                    let columns: Vec<&Column> = scope.columns.iter().filter(|c| !c.hidden).collect();
+                    if columns.is_empty() {
+                        return Err(Error::new(ErrorClass::ColumnNotFound, "`*` needs a FROM clause.").at(at));
+                    }
+                    star(columns, options, &mut list, at)?;
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    let name = name_parts(name)?;
+                    let columns: Vec<&Column> = scope.columns.iter().filter(|c| is_suffix(&c.qualifier, &name)).collect();
+                    if columns.is_empty() {
+                        let mut tables: Vec<&str> = scope.columns.iter().filter_map(|c| c.qualifier.last().map(String::as_str)).collect();
+                        tables.dedup();
+                        let last = name.last().map_or("", |i| i.value.as_str());
+                        let hint = crate::base::error::nearest(last, tables).map(|n| format!(" Did you mean `{n}`?")).unwrap_or_default();
+                        let message = format!("Cannot resolve {}.* given the tables in FROM.{hint}", dotted(&name));
+                        return Err(Error::new(ErrorClass::ColumnNotFound, message).at(ident_location(&name)));
+                    }
+                    star(columns, options, &mut list, at)?;
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(e), _) => {
+                    return Err(Error::unsupported("The star of an expression is not supported.")).at(e);
+                }
+                SelectItem::UnnamedExpr(e) => self.select_item(s, e, &[], scope, pending, &mut list)?,
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    self.select_item(s, expr, std::slice::from_ref(alias), scope, pending, &mut list)?;
+                }
+                SelectItem::ExprWithAliases { expr, aliases } => self.select_item(s, expr, aliases, scope, pending, &mut list)?,
+            }
+        }
+        Ok(list)
+    }
+
+    fn select_item(
+        &mut self,
+        s: &ast::Select,
+        e: &ast::Expr,
+        names: &[ast::Ident],
+        scope: Scope,
+        pending: &mut Pending,
+        list: &mut SelectList,
+    ) -> Result<()> {
+        let clause = Clause { name: "the select list", aggregates: true, windows: true };
+        let bound = ExprBinder::new(self, pending, scope, clause)
+            .with_aliases(Aliases::Fallback(&list.items))
+            .with_windows(&s.named_window)
+            .expression(e)?;
+        let at = location(e.span().start);
+        if let Some(columns) = generated(&bound, names).map_err(|err| err.at(at))? {
+            if list.generate.is_some() {
+                return Err(Error::unsupported("More than one generator in a select list is not supported.").at(at));
+            }
+            columns.iter().for_each(|c| list.push(Expr::Attribute(c.clone()), at));
+            list.generate = Some((bound, columns));
+            return Ok(());
+        }
+        let item = match (bound, names) {
+            (Expr::Attribute(a), []) => Expr::Attribute(a),
+            (bound, names) => {
+                let name = match names {
+                    [] => column_name(e),
+                    [one] => one.value.clone(),
+                    _ => return Err(Error::new(ErrorClass::WrongArguments, "One column has several names.").at(at)),
+                };
+                Expr::Alias { expr: Box::new(bound), name: name.into(), id: ExprId::next() }
+            }
+        };
+        list.push(item, at);
+        Ok(())
+    }
+}
+
+/// The columns of `*`, without those EXCEPT names.
+fn star(columns: Vec<&Column>, options: &WildcardAdditionalOptions, list: &mut SelectList, at: Option<Location>) -> Result<()> {
+    if options.opt_replace.is_some() || options.opt_rename.is_some() || options.opt_ilike.is_some() || options.opt_exclude.is_some() {
+        return Err(Error::unsupported("REPLACE, RENAME, ILIKE and EXCLUDE of a star are not supported.").at(at));
+    }
+    let mut excepted: Vec<&ast::Ident> = vec![];
+    if let Some(except) = &options.opt_except {
+        excepted.push(&except.first_element);
+        excepted.extend(&except.additional_elements);
+    }
+    for name in &excepted {
+        if !columns.iter().any(|c| c.name().eq_ignore_ascii_case(&name.value)) {
+            let message = format!("EXCEPT names `{}`, which is no column of the star.", name.value);
+            return Err(Error::new(ErrorClass::ColumnNotFound, message).at(location(name.span.start)));
+        }
+    }
+    for column in columns {
+        if !excepted.iter().any(|name| column.name().eq_ignore_ascii_case(&name.value)) {
+            list.push(Expr::Attribute(column.attribute.clone()), at);
+        }
+    }
+    Ok(())
+}
+
+/// The columns that a generator makes, under the names given; `None` for any other expression.
+///
+/// # Errors
+/// `WrongArguments` for another number of names.
+pub(super) fn generated(generator: &Expr, names: &[ast::Ident]) -> Result<Option<Vec<Attribute>>> {
+    let Expr::Function { function, .. } = generator else { return Ok(None) };
+    if !function.is_generator() {
+        return Ok(None);
+    }
+    let DataType::Struct(fields) = generator.data_type() else {
+        return Err(Error::internal(format!("{generator} makes no columns")));
+    };
+    if !names.is_empty() && names.len() != fields.len() {
+        let message = format!("{} makes {} columns, but {} names are given.", function.name(), fields.len(), names.len());
+        return Err(Error::new(ErrorClass::WrongArguments, message));
+    }
+    let name = |i: usize| names.get(i).map(|n| n.value.as_str().into());
+    let columns =
+        fields.iter().enumerate().map(|(i, f)| Attribute::new(name(i).unwrap_or_else(|| f.name.clone()), f.data_type.clone(), f.nullable));
+    Ok(Some(columns.collect()))
+}

@@ -1,0 +1,110 @@
+//! Subqueries in expressions: a column of an `Apply` under the clause, or a query of its own that runs first.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlparser::ast;
+
+use super::expr::ExprBinder;
+use super::scope::{At, Relation};
+use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result};
+use crate::expr::{Expr, SubqueryId, coerce};
+use crate::logical::{Apply, LogicalPlan, SubqueryKind};
+
+static NEXT_SUBQUERY_ID: AtomicU64 = AtomicU64::new(0);
+
+/// A subquery to be answered for each row of the clause's input.
+#[derive(Debug)]
+pub(super) struct PendingApply {
+    pub subquery: LogicalPlan,
+    pub kind: SubqueryKind,
+}
+
+/// Puts the subqueries under a clause: `input` with one more column for each.
+pub(super) fn attach(input: LogicalPlan, applies: Vec<PendingApply>) -> LogicalPlan {
+    applies.into_iter().fold(input, |input, PendingApply { subquery, kind }| {
+        let used = references(&subquery);
+        let outer = input.output().into_iter().filter(|a| used.contains(&a.id)).collect();
+        LogicalPlan::Apply(Apply { input: Box::new(input), subquery: Box::new(subquery), kind, outer })
+    })
+}
+
+/// Ids of all attributes used anywhere in the plan.
+pub(super) fn references(plan: &LogicalPlan) -> BTreeSet<ExprId> {
+    let mut ids = BTreeSet::new();
+    collect_references(plan, &mut ids);
+    ids
+}
+
+fn collect_references(plan: &LogicalPlan, ids: &mut BTreeSet<ExprId>) {
+    for e in plan.expressions() {
+        ids.extend(e.references());
+    }
+    stacker::maybe_grow(64 << 10, 1 << 20, || plan.children().into_iter().for_each(|c| collect_references(c, ids)));
+}
+
+impl ExprBinder<'_, '_, '_> {
+    /// `(SELECT …)` as a value.
+    pub(super) fn scalar_subquery(&mut self, query: &ast::Query) -> Result<Expr> {
+        let plan = self.subquery(query)?.plan;
+        let columns = plan.output();
+        let [column] = columns.as_slice() else {
+            let message = format!("A scalar subquery must return one column, not {}.", columns.len());
+            return Err(Error::new(ErrorClass::WrongArguments, message)).at(query);
+        };
+        if self.is_correlated(&plan) {
+            let output = Attribute::new("scalarsubquery()", column.data_type.clone(), true);
+            self.pending.applies.push(PendingApply { subquery: plan, kind: SubqueryKind::Scalar(output.clone()) });
+            return Ok(Expr::Attribute(output));
+        }
+        let id = SubqueryId(NEXT_SUBQUERY_ID.fetch_add(1, Ordering::Relaxed));
+        let data_type = column.data_type.clone();
+        self.binder.subqueries.push((id, plan));
+        Ok(Expr::ScalarSubquery { id, data_type })
+    }
+
+    /// `EXISTS (SELECT …)`.
+    pub(super) fn exists(&mut self, query: &ast::Query) -> Result<Expr> {
+        let subquery = self.subquery(query)?.plan;
+        let output = Attribute::new("exists()", DataType::Boolean, false);
+        self.pending.applies.push(PendingApply { subquery, kind: SubqueryKind::Exists(output.clone()) });
+        Ok(Expr::Attribute(output))
+    }
+
+    /// `value IN (SELECT …)`; a tuple compares with as many columns.
+    pub(super) fn in_subquery(&mut self, value: &ast::Expr, query: &ast::Query) -> Result<Expr> {
+        let values = match value {
+            ast::Expr::Tuple(items) => self.bind_all(items)?,
+            one => vec![self.bind(one)?],
+        };
+        let plan = self.subquery(query)?.plan;
+        let columns = plan.output();
+        if columns.len() != values.len() {
+            let message = format!("The IN subquery returns {} columns where {} are compared.", columns.len(), values.len());
+            return Err(Error::new(ErrorClass::WrongArguments, message)).at(query);
+        }
+        let mut types = vec![];
+        for (v, c) in values.iter().zip(&columns) {
+            let (left, right) = (v.data_type(), c.data_type.clone());
+            let common = coerce::common_type(&[left.clone(), right.clone()]).ok_or_else(|| {
+                Error::new(ErrorClass::TypeMismatch, format!("IN compares a value of type {left} with a column of type {right}."))
+            });
+            types.push(common.at(value)?);
+        }
+        let values = values.into_iter().zip(&types).map(|(v, t)| coerce::implicit_cast(v, t)).collect::<Result<_>>()?;
+        let subquery = super::set_ops::cast_columns(plan, &types)?;
+        let output = Attribute::new("in()", DataType::Boolean, true);
+        self.pending.applies.push(PendingApply { subquery, kind: SubqueryKind::In { values, output: output.clone() } });
+        Ok(Expr::Attribute(output))
+    }
+
+    fn subquery(&mut self, query: &ast::Query) -> Result<Relation> {
+        let scope = self.scope;
+        self.binder.query(query, Some(&scope))
+    }
+
+    /// Whether the plan uses a column of this or an outer scope. Ids are unique, so no other plan can have made them.
+    fn is_correlated(&self, plan: &LogicalPlan) -> bool {
+        references(plan).into_iter().any(|id| self.scope.contains(id))
+    }
+}
