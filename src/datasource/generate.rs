@@ -217,6 +217,8 @@ mod tests {
                 }
             }
         }
+        let flag = files["lineitem"].schema().index_of("l_returnflag").unwrap();
+        assert_eq!(files["lineitem"].statistics().columns[flag].distinct_count, Some(3));
         let quantity = files["lineitem"].schema().index_of("l_quantity").unwrap();
         assert_eq!(files["lineitem"].schema().fields[quantity].data_type, DataType::decimal(15, 2));
         assert_eq!(files["lineitem"].statistics().columns[quantity].min, Some(Scalar::Decimal { value: 100, precision: 15, scale: 2 }));

@@ -19,8 +19,17 @@ pub(super) fn of_batches(batches: &[&RecordBatch], schema: &Schema) -> TableStat
             of_column(&arrays, &schema.fields[i].data_type, rows as u64)
         })
         .collect();
-    let size_bytes = batches.iter().map(|b| b.get_array_memory_size() as u64).sum();
+    let size_bytes = batches.iter().flat_map(|b| b.columns()).map(array_bytes).sum();
     TableStatistics { size_bytes, row_count: Some(rows as u64), columns }
+}
+
+/// Bytes of the values of an array, not counting what a slice shares with its neighbours.
+fn array_bytes(array: &ArrayRef) -> u64 {
+    match array.data_type() {
+        arrow_types::DataType::Utf8View => 16 * array.len() as u64 + array.as_string_view().total_buffer_bytes_used() as u64,
+        arrow_types::DataType::BinaryView => 16 * array.len() as u64 + array.as_binary_view().total_buffer_bytes_used() as u64,
+        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()) as u64,
+    }
 }
 
 fn of_column(arrays: &[&ArrayRef], data_type: &DataType, rows: u64) -> ColumnStatistics {

@@ -172,6 +172,10 @@ impl ParquetFile {
         self.group(group).column(leaf).statistics()?.distinct_count_opt()
     }
 
+    pub fn has_page_index(&self, group: usize) -> bool {
+        self.group(group).columns().iter().any(|c| c.column_index_offset().is_some() && c.offset_index_offset().is_some())
+    }
+
     /// The metadata with the page index, read when first asked for.
     pub fn page_index(&self) -> Result<&ArrowReaderMetadata> {
         let read = || -> Result<ArrowReaderMetadata> {

@@ -1,5 +1,6 @@
 //! Parquet: footers read once, row groups and pages skipped by statistics, columns read in their final representation.
 
+mod chunks;
 mod footer;
 mod pages;
 mod scan;
@@ -121,17 +122,41 @@ fn table_statistics(schema: &Schema, files: &[ParquetFile], size_bytes: u64) -> 
 fn column_statistics(column: usize, files: &[ParquetFile], rows: u64) -> ColumnStatistics {
     let mut bounds = Bounds::default();
     let mut nulls = Some(0);
-    let mut distinct = None;
+    let mut distinct = Distinct::default();
     for (file, group) in files.iter().flat_map(|f| (0..f.row_groups()).map(move |g| (f, g))) {
         let block: BlockColumn = file.block(group, column);
         nulls = nulls.zip(block.null_count).map(|(a, b): (u64, u64)| a + b);
-        distinct = distinct.max(file.distinct_count(group, column));
+        distinct.add(file.distinct_count(group, column), block.rows);
         bounds.add(block.min, block.max, block.null_count == Some(block.rows));
     }
     let (min, max) = bounds.finish();
     let most = rows - nulls.unwrap_or_default().min(rows);
-    let distinct_count = distinct.or_else(|| range(&min, &max)).map(|d| d.min(most));
+    let distinct_count = distinct.estimate().into_iter().chain(range(&min, &max)).map(|d| d.min(most)).min();
     ColumnStatistics { min, max, null_count: nulls, distinct_count }
+}
+
+/// The distinct values of a column from those of its row groups.
+#[derive(Default)]
+struct Distinct {
+    largest: u64,
+    sum: u64,
+    rows: u64,
+    unknown: bool,
+}
+
+impl Distinct {
+    fn add(&mut self, count: Option<u64>, rows: u64) {
+        self.largest = self.largest.max(count.unwrap_or_default());
+        self.sum += count.unwrap_or_default();
+        self.rows += rows;
+        self.unknown |= count.is_none();
+    }
+
+    /// Values that hardly repeat within a row group are taken not to repeat in another one, and others to be the same ones.
+    fn estimate(&self) -> Option<u64> {
+        let unique = self.sum * 2 > self.rows;
+        (!self.unknown && self.rows > 0).then_some(if unique { self.sum } else { self.largest })
+    }
 }
 
 /// How many values there are between integer-like bounds.

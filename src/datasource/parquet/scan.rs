@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType as ArrowType, Schema as ArrowSchema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 
+use super::chunks::{ChunkFile, ColumnChunk};
 use super::footer::{ParquetFile, malformed, open};
 use super::pages;
 use crate::base::{Field, Result, Scalar, Schema};
@@ -201,28 +202,52 @@ impl PieceReader {
 
 fn reader(scan: &Scan, file: &ParquetFile, piece: &FileRows, roots: &[usize]) -> Result<ParquetRecordBatchReader> {
     let handle = open(&file.file.path)?;
-    let at = |e| malformed(&file.file.path, e);
-    let partial = piece.groups.iter().any(|g| g.rows.end - g.rows.start < file.group_rows(g.group));
-    let pruned = (partial || !scan.filters.is_empty()) && piece.groups.iter().any(|g| has_page_index(file, g.group));
-    let metadata = if pruned { file.page_index()? } else { &file.metadata };
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata.clone())
+    if handle.metadata().is_ok_and(|m| m.len() != file.file.size) {
+        return Err(malformed(&file.file.path, "the file has changed since its footer was read"));
+    }
+    let selection = selection(scan, file, piece)?;
+    // Where rows are passed over, pages are read one by one; else whole column chunks.
+    let chunks = if selection.is_some() { Vec::new() } else { column_chunks(file, piece, roots) };
+    let metadata = if selection.is_some() { file.page_index()? } else { &file.metadata };
+    let source = ChunkFile::new(handle, file.file.size, chunks);
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata.clone())
         .with_batch_size(scan.batch_size)
         .with_row_groups(piece.groups.iter().map(|g| g.group).collect())
         .with_projection(ProjectionMask::roots(file.metadata.parquet_schema(), roots.iter().copied()));
-    let selectors = |g: &GroupRows| {
-        let kept = if pruned { pages::select(file, metadata, g.group, &scan.filters) } else { None };
-        let all = file.group_rows(g.group) as usize;
-        let rows = RowSelection::from_consecutive_ranges(std::iter::once(g.rows.start as usize..g.rows.end as usize), all);
-        kept.map_or_else(|| rows.clone(), |k| rows.intersection(&k))
-    };
-    let selections: Vec<RowSelection> = if partial || pruned { piece.groups.iter().map(selectors).collect() } else { Vec::new() };
-    if selections.iter().any(|s| s.skipped_row_count() > 0) {
-        let all: Vec<RowSelector> = selections.iter().flat_map(|s| s.iter().copied()).collect();
-        builder = builder.with_row_selection(all.into());
+    if let Some(selection) = selection {
+        builder = builder.with_row_selection(selection);
     }
-    builder.build().map_err(at)
+    builder.build().map_err(|e| malformed(&file.file.path, e))
 }
 
-fn has_page_index(file: &ParquetFile, group: usize) -> bool {
-    file.group(group).columns().iter().any(|c| c.offset_index_offset().is_some())
+/// Which rows of the piece's row groups are read; `None` for all.
+fn selection(scan: &Scan, file: &ParquetFile, piece: &FileRows) -> Result<Option<RowSelection>> {
+    let partial = piece.groups.iter().any(|g| g.rows.end - g.rows.start < file.group_rows(g.group));
+    let paged = !scan.filters.is_empty() && piece.groups.iter().any(|g| file.has_page_index(g.group));
+    if !partial && !paged {
+        return Ok(None);
+    }
+    let index = if paged { Some(file.page_index()?) } else { None };
+    let mut selectors: Vec<RowSelector> = Vec::new();
+    for g in &piece.groups {
+        let range = std::iter::once(g.rows.start as usize..g.rows.end as usize);
+        let rows = RowSelection::from_consecutive_ranges(range, file.group_rows(g.group) as usize);
+        match index.and_then(|metadata| pages::select(file, metadata, g.group, &scan.filters)) {
+            Some(kept) => selectors.extend(rows.intersection(&kept).iter()),
+            None => selectors.extend(rows.iter()),
+        }
+    }
+    Ok(Some(RowSelection::from(selectors)).filter(|s| s.skipped_row_count() > 0))
+}
+
+fn column_chunks(file: &ParquetFile, piece: &FileRows, roots: &[usize]) -> Vec<ColumnChunk> {
+    let descriptor = file.metadata.parquet_schema();
+    let leaves = (0..descriptor.num_columns()).filter(|l| roots.binary_search(&descriptor.get_column_root_idx(*l)).is_ok());
+    let chunk = |group: usize, column: usize| {
+        let chunk = file.group(group).column(column);
+        let start = u64::try_from(chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())).ok()?;
+        let length = u64::try_from(chunk.compressed_size()).ok()?;
+        (start.checked_add(length)? <= file.file.size).then_some(ColumnChunk { column, start, length })
+    };
+    leaves.flat_map(|l| piece.groups.iter().filter_map(move |g| chunk(g.group, l))).collect()
 }
