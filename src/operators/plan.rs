@@ -11,6 +11,11 @@ use crate::expr::{Expr, SortOrder};
 
 static NEXT_PLAN_ID: AtomicU64 = AtomicU64::new(1);
 
+/// Runs `f` with enough stack for one more level of a plan, however deep its user has nested it.
+pub fn deep<T>(f: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(64 * 1024, 1024 * 1024, f)
+}
+
 impl SparkPlan {
     /// A node with a fresh id.
     pub fn new(operator: Operator, children: Vec<Arc<SparkPlan>>) -> Arc<Self> {
@@ -35,16 +40,20 @@ impl SparkPlan {
     /// # Errors
     /// Those of `f`.
     pub fn transform_up(self: &Arc<Self>, f: &mut dyn FnMut(Arc<SparkPlan>) -> Result<Arc<SparkPlan>>) -> Result<Arc<SparkPlan>> {
-        let children = self.children.iter().map(|c| c.transform_up(f)).collect::<Result<Vec<_>>>()?;
-        f(self.with_children(children))
+        deep(|| {
+            let children = self.children.iter().map(|c| c.transform_up(f)).collect::<Result<Vec<_>>>()?;
+            f(self.with_children(children))
+        })
     }
 
     /// Calls `f` on every node, parents first.
     pub fn visit(self: &Arc<Self>, f: &mut dyn FnMut(&Arc<SparkPlan>)) {
-        f(self);
-        for c in &self.children {
-            c.visit(f);
-        }
+        deep(|| {
+            f(self);
+            for c in &self.children {
+                c.visit(f);
+            }
+        })
     }
 
     /// Spark's node name: `HashAggregate`, `Exchange`.
@@ -83,7 +92,7 @@ impl SparkPlan {
 
     /// The columns of the result, in order.
     pub fn output(&self) -> Vec<Attribute> {
-        match &self.operator {
+        deep(|| match &self.operator {
             Operator::FileScan(s) => s.output.clone(),
             Operator::LocalTableScan(s) => s.output.clone(),
             Operator::OneRowScan => vec![],
@@ -110,7 +119,7 @@ impl SparkPlan {
             | Operator::Coalesce(_)
             | Operator::WholeStageCodegen(_)
             | Operator::InputAdapter => self.child().output(),
-        }
+        })
     }
 
     /// The expressions that the node evaluates, over the columns of its children (of an aggregate's results: over keys and calls).
@@ -147,7 +156,7 @@ impl SparkPlan {
 
     /// What is guaranteed about the rows across partitions.
     pub fn output_partitioning(&self) -> Partitioning {
-        match &self.operator {
+        deep(|| match &self.operator {
             Operator::FileScan(_)
             | Operator::LocalTableScan(_)
             | Operator::Union(_)
@@ -175,12 +184,12 @@ impl SparkPlan {
             | Operator::Sample(_)
             | Operator::WholeStageCodegen(_)
             | Operator::InputAdapter => self.child().output_partitioning(),
-        }
+        })
     }
 
     /// What is guaranteed about the order of rows within each partition.
     pub fn output_ordering(&self) -> Vec<ProvidedOrder> {
-        match &self.operator {
+        deep(|| match &self.operator {
             Operator::Range(r) => r.output_ordering(),
             Operator::Project(p) => project_ordering(self.child().output_ordering(), &p.list),
             Operator::Aggregate(a) => a.output_ordering(),
@@ -208,7 +217,7 @@ impl SparkPlan {
             | Operator::Generate(_)
             | Operator::Sample(_)
             | Operator::Coalesce(_) => vec![],
-        }
+        })
     }
 
     /// What is required of each child across partitions. Where several children are required to be clustered, equal partition

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::{Attribute, ExprId};
 use crate::expr::{AggregateExpr, Expr, WindowFunction};
 use crate::logical::JoinType;
+use crate::operators::plan::deep;
 use crate::operators::{AggregateCall, Operator, SparkPlan};
 
 /// A plan without what does not change its result: ids are numbers in order of appearance, aliases have no names, stages and the
@@ -56,7 +57,7 @@ impl Numbering {
             _ => {}
         }
         // Children first: they define the columns that the node's expressions use.
-        let children = plan.children.iter().map(|c| self.canonical(c)).collect();
+        let children = plan.children.iter().map(|c| deep(|| self.canonical(c))).collect();
         let mut operator = plan.operator.clone();
         self.payload(&mut operator);
         let operator = match operator.map_expressions(&mut |e| Ok(self.expr(e))) {

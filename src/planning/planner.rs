@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::base::{Error, Result, Settings};
 use crate::logical::LogicalPlan;
 use crate::operators::SparkPlan;
+use crate::operators::plan::deep;
 
 use super::strategies::{aggregation, basic_operators, file_source, join_selection, special_limits, window};
 
@@ -46,7 +47,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// See [`super::plan`].
     pub fn plan(&self, logical: &LogicalPlan) -> Result<Arc<SparkPlan>> {
-        stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+        deep(|| {
             for (_, strategy) in STRATEGIES {
                 if let Some(plan) = strategy(self, logical)? {
                     return Ok(plan);

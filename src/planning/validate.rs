@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, ExprId, Result, Settings, settings};
 use crate::expr::Expr;
+use crate::operators::plan::deep;
 use crate::operators::properties::ordering_satisfies;
 use crate::operators::{Distribution, Operator, Partitioning, ShuffleSpec, SparkPlan};
 
@@ -26,7 +27,7 @@ fn node(plan: &Arc<SparkPlan>, settings: &Settings, ensured: bool, seen: &mut Ha
         return Ok(());
     }
     for child in &plan.children {
-        node(child, settings, ensured, seen)?;
+        deep(|| node(child, settings, ensured, seen))?;
     }
     if let Some(unknown) = unresolved(plan) {
         return fail(format!("{unknown} is not provided by its children"));

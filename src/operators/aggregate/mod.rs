@@ -34,6 +34,7 @@ pub enum AggregateMode {
 /// An aggregate function in a physical aggregate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateCall {
+    /// Its `distinct` is there to be shown: the planner has already made the rows that reach it distinct.
     pub expr: AggregateExpr,
     pub mode: AggregateMode,
     /// The buffer columns: output of Partial and PartialMerge, input of PartialMerge and Final (found in the child by id).

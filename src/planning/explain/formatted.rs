@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::Settings;
 use crate::expr::{Expr, SubqueryId};
 use crate::logical::display::tree_prefix;
+use crate::operators::plan::deep;
 use crate::operators::{Operator, SparkPlan};
 use crate::planning::{PhysicalQuery, PhysicalSubquery};
 
@@ -68,7 +69,7 @@ impl<'a> Writer<'a> {
 
     fn number(&mut self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), nodes: &mut Vec<(Arc<SparkPlan>, Option<usize>)>) {
         for child in visible_children(plan, stage) {
-            self.number(child, nodes);
+            deep(|| self.number(child, nodes));
         }
         let next = self.numbers.len() + 1;
         self.numbers.insert(plan.id, next);
@@ -83,7 +84,7 @@ impl<'a> Writer<'a> {
         let children = visible_children(plan, stage);
         for (i, child) in children.iter().enumerate() {
             last.push(i + 1 == children.len());
-            self.outline(*child, last);
+            deep(|| self.outline(*child, last));
             last.pop();
         }
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::base::Settings;
 use crate::operators::SparkPlan;
+use crate::operators::plan::deep;
 use crate::planning::PhysicalQuery;
 
 use super::node::NodeText;
@@ -26,7 +27,7 @@ fn node((plan, stage): (&Arc<SparkPlan>, Option<usize>), physical: &PhysicalQuer
         .iter()
         .map(|a| json!({ "name": a.name.as_ref(), "id": a.id.0, "type": a.data_type.to_string(), "nullable": a.nullable }))
         .collect();
-    let children: Vec<Value> = visible_children(plan, stage).into_iter().map(|c| node(c, physical, settings)).collect();
+    let children: Vec<Value> = visible_children(plan, stage).into_iter().map(|c| deep(|| node(c, physical, settings))).collect();
     json!({
         "id": plan.id,
         "name": plan.name(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::Settings;
 use crate::expr::{Expr, SubqueryId};
 use crate::logical::display::tree_prefix;
+use crate::operators::plan::deep;
 use crate::operators::{Operator, SparkPlan};
 use crate::planning::{PhysicalQuery, PhysicalSubquery};
 
@@ -84,7 +85,7 @@ impl<'a> Printer<'a> {
         shown: &mut HashSet<SubqueryId>,
         out: &mut String,
     ) {
-        stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+        deep(|| {
             tree_prefix(last, out);
             if let Some(id) = stage {
                 let _ = write!(out, "*({id}) ");

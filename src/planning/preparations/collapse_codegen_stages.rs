@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::base::{Result, Settings, settings};
+use crate::operators::plan::deep;
 use crate::operators::whole_stage::supports_codegen;
 use crate::operators::{Operator, SparkPlan, WholeStageCodegen};
 
@@ -39,7 +40,7 @@ impl Collapse<'_> {
             self.last_id += 1;
             return SparkPlan::new(Operator::WholeStageCodegen(WholeStageCodegen { stage_id: self.last_id }), vec![root]);
         }
-        plan.with_children(plan.children.iter().map(|c| self.wrap(c)).collect())
+        deep(|| plan.with_children(plan.children.iter().map(|c| self.wrap(c)).collect()))
     }
 
     /// Goes on inside a stage.
@@ -48,7 +49,7 @@ impl Collapse<'_> {
             return self.input(plan);
         }
         let zips = matches!(plan.operator, Operator::SortMergeJoin(_) | Operator::ShuffledHashJoin(_));
-        plan.with_children(plan.children.iter().map(|c| if zips { self.input(c) } else { self.adapt(c) }).collect())
+        deep(|| plan.with_children(plan.children.iter().map(|c| if zips { self.input(c) } else { self.adapt(c) }).collect()))
     }
 
     fn input(&mut self, plan: &Arc<SparkPlan>) -> Arc<SparkPlan> {

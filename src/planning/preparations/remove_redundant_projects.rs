@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::{ExprId, Result, Settings, settings};
+use crate::operators::plan::deep;
 use crate::operators::{Operator, SparkPlan};
 
 /// # Errors
@@ -44,7 +45,7 @@ fn remove(plan: Arc<SparkPlan>, ordered: bool) -> Arc<SparkPlan> {
         | Operator::WholeStageCodegen(_)
         | Operator::InputAdapter => true,
     };
-    plan.with_children(plan.children.iter().map(|c| remove(c.clone(), ordered_below)).collect())
+    deep(|| plan.with_children(plan.children.iter().map(|c| remove(c.clone(), ordered_below)).collect()))
 }
 
 fn is_redundant(project: &SparkPlan, ordered: bool) -> bool {

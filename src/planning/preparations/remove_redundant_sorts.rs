@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::{Result, Settings, settings};
+use crate::operators::plan::deep;
 use crate::operators::properties::ordering_satisfies;
 use crate::operators::{Operator, SparkPlan};
 
@@ -22,5 +23,5 @@ fn remove(plan: Arc<SparkPlan>, settings: &Settings) -> Arc<SparkPlan> {
             return remove(child.clone(), settings);
         }
     }
-    plan.with_children(plan.children.iter().map(|c| remove(c.clone(), settings)).collect())
+    deep(|| plan.with_children(plan.children.iter().map(|c| remove(c.clone(), settings)).collect()))
 }

@@ -6,7 +6,7 @@ fn scans_read_the_columns_used_in_table_order() {
     let query = project(vec![t.col("s"), t.col("k")], filter(gt(t.col("v"), int(1)), t.plan.clone()));
     let text = explained(query, &cluster(&[]));
     assert_lines(
-        &text.split(" Batched").next().unwrap().to_string(),
+        text.split(" Batched").next().unwrap(),
         "
         *(1) Project [s#1, k#2]
         +- *(1) Filter (v#3 > 1)
