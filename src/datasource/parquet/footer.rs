@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::Type as PhysicalType;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar};
 use crate::datasource::convert::normalise_column;
@@ -30,6 +30,9 @@ impl FileFooter {
     pub fn read(file: &DataFile) -> Result<Self> {
         let handle = open(&file.path)?;
         let metadata = ParquetMetaDataReader::new().parse_and_finish(&handle).map_err(|e| malformed(&file.path, e))?;
+        if let Some(group) = metadata.row_groups().iter().position(|g| !is_within(g, file.size)) {
+            return Err(malformed(&file.path, format!("row group {group} does not lie within the file")));
+        }
         let (descriptor, pairs) = (metadata.file_metadata().schema_descr(), metadata.file_metadata().key_value_metadata());
         let arrow = parquet_to_arrow_schema(descriptor, pairs).map_err(|e| malformed(&file.path, e))?;
         let mut fields = Vec::with_capacity(arrow.fields().len());
@@ -56,6 +59,21 @@ impl FileFooter {
         });
         Ok(ArrowSchema::new(fields.collect::<Vec<_>>()))
     }
+}
+
+/// Whether what a footer says of a row group can be true of a file of `size` bytes.
+fn is_within(group: &RowGroupMetaData, size: u64) -> bool {
+    let inside = |start: i64, length: i64| {
+        let end = u64::try_from(start).ok().and_then(|s| s.checked_add(u64::try_from(length).ok()?));
+        end.is_some_and(|end| end <= size)
+    };
+    let chunk = |c: &ColumnChunkMetaData| inside(c.data_page_offset(), 0) && inside(chunk_start(c), c.compressed_size());
+    group.num_rows() >= 0 && group.columns().iter().all(chunk)
+}
+
+/// The first byte of a column chunk.
+pub(super) fn chunk_start(chunk: &ColumnChunkMetaData) -> i64 {
+    chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())
 }
 
 /// Whether the reader decodes a column, by itself of Arrow type `plain`, straight into `target`.
@@ -149,7 +167,7 @@ impl ParquetFile {
     /// The byte in the middle of a row group, which decides the split that it belongs to.
     pub fn midpoint(&self, group: usize) -> u64 {
         let columns = self.group(group).columns();
-        let start = columns.iter().map(|c| c.dictionary_page_offset().unwrap_or(c.data_page_offset()).min(c.data_page_offset())).min();
+        let start = columns.iter().map(chunk_start).min();
         let length: i64 = columns.iter().map(|c| c.compressed_size()).sum();
         start.unwrap_or_default().saturating_add(length / 2).max(0) as u64
     }

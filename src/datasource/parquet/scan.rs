@@ -1,15 +1,17 @@
 //! Planning a scan: row groups pruned and packed into partitions; and reading a partition.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType as ArrowType, Schema as ArrowSchema};
+use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 
 use super::chunks::{ChunkFile, ColumnChunk};
-use super::footer::{ParquetFile, malformed, open};
+use super::footer::{ParquetFile, chunk_start, malformed, open};
 use super::pages;
 use crate::base::{Field, Result, Scalar, Schema};
 use crate::datasource::convert::{make_batch, normalise_column};
@@ -182,8 +184,10 @@ impl PieceReader {
                 Some(self.assemble(&[], rows as usize))
             }
             Source::Columns(reader) => {
-                let batch = reader.next()?;
                 let path = &self.scan.files[self.file].file.path;
+                // The decoder takes some rules of the format for granted.
+                let batch = catch_unwind(AssertUnwindSafe(|| reader.next()));
+                let batch = batch.unwrap_or_else(|_| Some(Err(ArrowError::ParquetError("its pages are broken".into()))))?;
                 Some(batch.map_err(|e| malformed(path, e)).and_then(|b| self.assemble(b.columns(), b.num_rows())))
             }
         }
@@ -245,9 +249,7 @@ fn column_chunks(file: &ParquetFile, piece: &FileRows, roots: &[usize]) -> Vec<C
     let leaves = (0..descriptor.num_columns()).filter(|l| roots.binary_search(&descriptor.get_column_root_idx(*l)).is_ok());
     let chunk = |group: usize, column: usize| {
         let chunk = file.group(group).column(column);
-        let start = u64::try_from(chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())).ok()?;
-        let length = u64::try_from(chunk.compressed_size()).ok()?;
-        (start.checked_add(length)? <= file.file.size).then_some(ColumnChunk { column, start, length })
+        ColumnChunk { column, start: chunk_start(chunk).max(0) as u64, length: chunk.compressed_size().max(0) as u64 }
     };
-    leaves.flat_map(|l| piece.groups.iter().filter_map(move |g| chunk(g.group, l))).collect()
+    leaves.flat_map(|l| piece.groups.iter().map(move |g| chunk(g.group, l))).collect()
 }

@@ -185,3 +185,103 @@ fn threads_share_a_large_row_group() {
     let tail = read(&*t, &request(&[0], vec![compare(&*t, 0, ComparisonOp::GreaterOrEqual, Scalar::Int(150_000))]));
     assert_eq!(tail.num_rows(), 50_000);
 }
+
+#[test]
+fn types_of_other_writers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    let nanos = TimestampNanosecondArray::from(vec![Some(1_500), None]);
+    let millis = TimestampMillisecondArray::from(vec![2, 3]).with_timezone("Europe/Paris");
+    let wide = Decimal128Array::from(vec![Some(10i128.pow(30)), None]).with_precision_and_scale(38, 3).unwrap();
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
+    let text = DictionaryArray::<Int32Type>::from_iter(["x", "y"]);
+    let pair = StructArray::from(vec![(
+        Arc::new(arrow::datatypes::Field::new("k", ArrowType::LargeUtf8, true)),
+        Arc::new(LargeStringArray::from(vec!["p", "q"])) as ArrayRef,
+    )]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("nanos", Arc::new(nanos)),
+        ("millis", Arc::new(millis)),
+        ("wide", Arc::new(wide)),
+        ("list", Arc::new(list)),
+        ("text", Arc::new(text)),
+        ("pair", Arc::new(pair)),
+        ("big", Arc::new(UInt64Array::from(vec![u64::MAX, 1]))),
+        ("bytes", Arc::new(BinaryArray::from_vec(vec![b"a", b"b"]))),
+        ("float", Arc::new(Float32Array::from(vec![1.5, f32::NAN]))),
+        ("span", Arc::new(DurationMicrosecondArray::from(vec![5, 6]))),
+    ];
+    write(&path, &RecordBatch::try_from_iter(columns).unwrap(), 100);
+    let t = open(&path).unwrap();
+    let types: Vec<String> = t.schema().fields.iter().map(|f| f.data_type.to_string()).collect();
+    let expected = [
+        "timestamp_ntz",
+        "timestamp",
+        "decimal(38,3)",
+        "array<int>",
+        "string",
+        "struct<k:string>",
+        "decimal(20,0)",
+        "binary",
+        "float",
+        "interval day to second",
+    ];
+    assert_eq!(types, expected);
+    let all: Vec<usize> = (0..expected.len()).collect();
+    let out = read(&*t, &request(&all, vec![]));
+    for (column, field) in out.columns().iter().zip(&t.schema().fields) {
+        assert_eq!(column.data_type(), &field.data_type.to_arrow(), "{}", field.name);
+    }
+    assert_eq!(out.column(0).as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(0), 1);
+    assert_eq!(out.column(6).as_primitive::<arrow::datatypes::Decimal128Type>().value(0), i128::from(u64::MAX));
+    assert_eq!(out.column(5).as_struct().column(0).as_string_view().value(1), "q");
+    // NaN is greatest, and writers leave it out of their bounds.
+    let s = t.statistics();
+    assert_eq!((&s.columns[8].min, &s.columns[8].max), (&Some(Scalar::Float(1.5)), &None));
+    assert_eq!(s.columns[1].max, Some(Scalar::Timestamp(3000)));
+}
+
+#[test]
+fn int96_is_a_timestamp() {
+    use parquet::data_type::{Int96, Int96Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    let schema = Arc::new(parse_message_type("message m { required int96 at; }").unwrap());
+    let mut writer = SerializedFileWriter::new(std::fs::File::create(&path).unwrap(), schema, Default::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let mut value = Int96::new();
+    // Day 2,440,589 of the Julian calendar is 1970-01-02.
+    value.set_data(1_000_000, 0, 2_440_589);
+    column.typed::<Int96Type>().write_batch(&[value], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+
+    let t = open(&path).unwrap();
+    assert_eq!(t.schema().fields[0].data_type, DataType::Timestamp);
+    let out = read(&*t, &request(&[0], vec![]));
+    assert_eq!(out.column(0).as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(0), 86_400_000_000 + 1000);
+}
+
+#[test]
+fn no_damage_to_a_footer_makes_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    write(&path, &batch(0, 100), 50);
+    let whole = std::fs::read(&path).unwrap();
+    let length = u32::from_le_bytes(whole[whole.len() - 8..whole.len() - 4].try_into().unwrap()) as usize;
+    for position in whole.len() - 8 - length..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[position] ^= 0x80;
+        std::fs::write(&path, &bytes).unwrap();
+        let Ok(t) = open(&path) else { continue };
+        for partition in t.plan_scan(&request(&[0, 1, 2], vec![])).unwrap() {
+            let failed = partition.open().unwrap().take(10).find_map(Result::err);
+            assert!(failed.is_none_or(|e| e.message.contains("t.parquet")));
+        }
+    }
+}
