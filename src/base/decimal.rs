@@ -62,9 +62,35 @@ pub fn rescale(value: i128, from_scale: i8, to_scale: i8, precision: u8) -> Opti
     fit(moved, precision)
 }
 
+/// `a + b` of values at scales of their own, at `scale` (HALF_UP), if it fits `precision`.
+pub fn add((a, s1): (i128, i8), (b, s2): (i128, i8), precision: u8, scale: i8) -> Option<i128> {
+    let common = s1.max(s2);
+    let up = |v: i128, s: i8| i256::from_i128(v).wrapping_mul(i256::from_i128(power((common - s).unsigned_abs().into())));
+    let narrow = |v: i128, s: i8| v.checked_mul(power((common - s).unsigned_abs().into()));
+    if let (Some(a), Some(b)) = (narrow(a, s1), narrow(b, s2))
+        && let Some(sum) = a.checked_add(b)
+    {
+        return rescale(sum, common, scale, precision);
+    }
+    let drop = i256::from_i128(power((common - scale).max(0) as u32));
+    fit(wide_divide_half_up(up(a, s1).wrapping_add(up(b, s2)), drop)?, precision)
+}
+
+/// The whole part of `a / b` of values at scales of their own, if it fits 128 bits. `b` is not 0.
+pub fn integral_divide(a: i128, s1: i8, b: i128, s2: i8) -> Option<i128> {
+    let common = s1.max(s2);
+    let up = |v: i128, s: i8| i256::from_i128(v).wrapping_mul(i256::from_i128(power((common - s).unsigned_abs().into())));
+    up(a, s1).checked_div(up(b, s2))?.to_i128()
+}
+
 /// `a * b`, dropping the last `drop` digits (HALF_UP), if it fits `precision`. The result's scale is `s1 + s2 - drop`.
 #[inline]
 pub fn multiply(a: i128, b: i128, drop: u32, precision: u8) -> Option<i128> {
+    if a == i128::from(a as i64) && b == i128::from(b as i64) && drop == 0 {
+        // The usual case, one machine multiplication: 126 bits are less than 38 digits.
+        let product = i128::from(a as i64) * i128::from(b as i64);
+        return if precision >= MAX_PRECISION { Some(product) } else { fit(product, precision) };
+    }
     match a.checked_mul(b) {
         Some(product) if drop == 0 => fit(product, precision),
         Some(product) => fit(divide_half_up(product, power(drop)), precision),

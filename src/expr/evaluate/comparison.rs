@@ -1,0 +1,102 @@
+//! `=`, `<=>`, `<` and so on: Arrow's kernels, but for floats, whose zeros are equal and whose NaNs are equal and greatest.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray};
+use arrow::array::{DynComparator, make_comparator};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::SortOptions;
+use arrow::compute::kernels::cmp;
+use arrow::datatypes::{DataType as ArrowType, Float32Type, Float64Type};
+
+use super::logic;
+use super::value::{Arg, Value, extent, union_nulls, wrap};
+use crate::base::{Error, Result};
+use crate::expr::ComparisonOp;
+
+pub(super) fn evaluate(op: ComparisonOp, left: &Value, right: &Value, rows: usize) -> Result<Value> {
+    let (n, scalar) = extent(&[left, right], rows);
+    if op != ComparisonOp::EqualNullSafe && (left.is_null_scalar() || right.is_null_scalar()) {
+        return Ok(wrap(logic::nulls(n), scalar));
+    }
+    let (l, r) = (left.inner().data_type(), right.inner().data_type());
+    if !l.equals_datatype(r) {
+        return Err(Error::internal(format!("comparison of {l} and {r}")));
+    }
+    let out = match l {
+        ArrowType::Float32 => floats::<Float32Type>(op, left, right, n)?,
+        ArrowType::Float64 => floats::<Float64Type>(op, left, right, n)?,
+        t if t.is_nested() => nested(op, left, right, n)?,
+        _ => match op {
+            ComparisonOp::Equal => cmp::eq(left, right)?,
+            ComparisonOp::EqualNullSafe => cmp::not_distinct(left, right)?,
+            ComparisonOp::NotEqual => cmp::neq(left, right)?,
+            ComparisonOp::Less => cmp::lt(left, right)?,
+            ComparisonOp::LessOrEqual => cmp::lt_eq(left, right)?,
+            ComparisonOp::Greater => cmp::gt(left, right)?,
+            ComparisonOp::GreaterOrEqual => cmp::gt_eq(left, right)?,
+        },
+    };
+    Ok(wrap(Arc::new(out), scalar))
+}
+
+fn floats<T: ArrowPrimitiveType>(op: ComparisonOp, left: &Value, right: &Value, rows: usize) -> Result<BooleanArray>
+where
+    T::Native: PartialOrd,
+{
+    let (l, r) = (Arg::<arrow::array::PrimitiveArray<T>>::primitive(left)?, Arg::<arrow::array::PrimitiveArray<T>>::primitive(right)?);
+    // A NaN is the value that is not equal to itself.
+    let nan = |x: T::Native| x.partial_cmp(&x).is_none();
+    let equal = |a: T::Native, b: T::Native| a == b || (nan(a) && nan(b));
+    let less = |a: T::Native, b: T::Native| a < b || (!nan(a) && nan(b));
+    let collect = |f: &dyn Fn(T::Native, T::Native) -> bool| BooleanBuffer::collect_bool(rows, |i| f(l.at(i), r.at(i)));
+    let values = match op {
+        ComparisonOp::EqualNullSafe => BooleanBuffer::collect_bool(rows, |i| match (l.is_null(i), r.is_null(i)) {
+            (false, false) => equal(l.at(i), r.at(i)),
+            (a, b) => a && b,
+        }),
+        ComparisonOp::Equal => collect(&equal),
+        ComparisonOp::NotEqual => collect(&|a, b| !equal(a, b)),
+        ComparisonOp::Less => BooleanBuffer::collect_bool(rows, |i| less(l.at(i), r.at(i))),
+        ComparisonOp::LessOrEqual => BooleanBuffer::collect_bool(rows, |i| !less(r.at(i), l.at(i))),
+        ComparisonOp::Greater => BooleanBuffer::collect_bool(rows, |i| less(r.at(i), l.at(i))),
+        ComparisonOp::GreaterOrEqual => BooleanBuffer::collect_bool(rows, |i| !less(l.at(i), r.at(i))),
+    };
+    let nulls = if op == ComparisonOp::EqualNullSafe { None } else { union_nulls(&[left, right], rows) };
+    Ok(BooleanArray::new(values, nulls))
+}
+
+/// Arrays and structs: item by item, NULL items first.
+fn nested(op: ComparisonOp, left: &Value, right: &Value, rows: usize) -> Result<BooleanArray> {
+    use std::cmp::Ordering::*;
+    let compare = comparator(left.inner(), right.inner())?;
+    let (ls, rs) = (left.step(), right.step());
+    let (l, r) = (left.inner(), right.inner());
+    let values = BooleanBuffer::collect_bool(rows, |i| {
+        let (a, b) = (i * ls, i * rs);
+        if l.is_null(a) || r.is_null(b) {
+            return op == ComparisonOp::EqualNullSafe && l.is_null(a) && r.is_null(b);
+        }
+        let order = compare(a, b);
+        match op {
+            ComparisonOp::Equal | ComparisonOp::EqualNullSafe => order == Equal,
+            ComparisonOp::NotEqual => order != Equal,
+            ComparisonOp::Less => order == Less,
+            ComparisonOp::LessOrEqual => order != Greater,
+            ComparisonOp::Greater => order == Greater,
+            ComparisonOp::GreaterOrEqual => order != Less,
+        }
+    });
+    let nulls = if op == ComparisonOp::EqualNullSafe { None } else { union_nulls(&[left, right], rows) };
+    Ok(BooleanArray::new(values, nulls))
+}
+
+/// The order of the rows of two arrays of one type, NULLs first; float zeros are equal, NaNs equal and greatest.
+///
+/// # Errors
+/// Types that cannot be ordered.
+pub fn comparator(left: &ArrayRef, right: &ArrayRef) -> Result<DynComparator> {
+    let normal =
+        |a: &ArrayRef| if a.data_type().is_nested() || a.data_type().is_floating() { super::maths::normalize(a) } else { Ok(a.clone()) };
+    Ok(make_comparator(&normal(left)?, &normal(right)?, SortOptions { descending: false, nulls_first: true })?)
+}

@@ -1,0 +1,114 @@
+//! Calls of named functions: arguments evaluated, then the family that knows the function.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use arrow::array::{Array, Float64Array, Int32Array, PrimitiveArray};
+use arrow::datatypes::Int64Type;
+
+use super::value::{Value, extent, wrap};
+use super::{Rows, datetime, hash, maths, strings};
+use crate::base::{DataType, Error, Result};
+use crate::expr::{Expr, ScalarFunction};
+
+pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr], whole: &Expr) -> Result<Value> {
+    use ScalarFunction::*;
+    let values = args.iter().map(|a| rows.eval(a)).collect::<Result<Vec<_>>>()?;
+    match function {
+        Substring | Left | Right | Upper | Lower | Trim | LTrim | RTrim | Length | OctetLength | BitLength | ConcatWs | Replace
+        | Locate | Instr | LPad | RPad | Repeat | Space | SplitPart | SubstringIndex | StartsWith | EndsWith | Contains | InitCap
+        | Ascii | Chr | Translate | Hex | Levenshtein => strings::evaluate(function, &values, rows.count),
+        Concat | Reverse if matches!(whole.data_type(), DataType::String) => strings::evaluate(function, &values, rows.count),
+        Abs | Sign | Ceil | Floor | Round | BRound | Rint | Sqrt | Cbrt | Exp | Expm1 | Ln | Log10 | Log2 | Log1p | Log | Power | Sin
+        | Cos | Tan | Cot | Asin | Acos | Atan | Atan2 | Sinh | Cosh | Tanh | Degrees | Radians | Hypot | Greatest | Least | PMod
+        | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | Factorial | NormalizeFloat => {
+            let types: Vec<DataType> = args.iter().map(Expr::data_type).collect();
+            maths::evaluate(function, &values, &types, &whole.data_type(), rows.count)
+        }
+        Year
+        | Quarter
+        | Month
+        | DayOfMonth
+        | DayOfWeek
+        | WeekDay
+        | DayOfYear
+        | WeekOfYear
+        | YearOfWeek
+        | Hour
+        | Minute
+        | Second
+        | SecondFraction
+        | DateAdd
+        | DateSub
+        | DateDiff
+        | AddMonths
+        | MonthsBetween
+        | LastDay
+        | NextDay
+        | Trunc
+        | DateTrunc
+        | ToDate
+        | ToTimestamp
+        | DateFormat
+        | MakeDate
+        | MakeTimestamp
+        | UnixTimestamp
+        | UnixMillis
+        | UnixMicros
+        | UnixDate
+        | DateFromUnixDate
+        | TimestampSeconds
+        | TimestampMillis
+        | TimestampMicros
+        | FromUnixTime
+        | SubtractDates
+        | SubtractTimestamps
+        | TimeAdd
+        | TimestampAddMonths
+        | DateAddMonths
+        | IntervalAdd
+        | IntervalSubtract
+        | IntervalMultiply
+        | IntervalDivide
+        | IntervalPart
+        | MakeDayTimeInterval
+        | MakeYearMonthInterval => datetime::evaluate(function, &values, rows.count),
+        Rand => random(&values, rows.count),
+        Hash => {
+            let (n, scalar) = extent(&values.iter().collect::<Vec<_>>(), rows.count);
+            let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;
+            Ok(wrap(Arc::new(Int32Array::from(hash::murmur3(&columns, n, 42)?)), scalar))
+        }
+        _ => Err(Error::unsupported(format!("the function `{}`", function.name()))),
+    }
+}
+
+thread_local! {
+    /// State of `rand()` without a seed, and calls made of `rand(seed)`.
+    static RANDOM: Cell<u64> = Cell::new(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64));
+}
+
+/// Uniform doubles in [0, 1) (SplitMix64). A seed makes each batch start anew from it.
+fn random(args: &[Value], rows: usize) -> Result<Value> {
+    let seeded = match args.first() {
+        Some(v) => {
+            let array = super::value::primitive::<Int64Type>(v.inner())?;
+            let seed: &PrimitiveArray<Int64Type> = array;
+            Some(if seed.is_empty() || seed.is_null(0) { 0 } else { seed.value(0) as u64 })
+        }
+        None => None,
+    };
+    let mut state = seeded.unwrap_or_else(|| RANDOM.get());
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let values: Float64Array = (0..rows).map(|_| next()).collect::<Vec<_>>().into();
+    if seeded.is_none() {
+        RANDOM.set(state);
+    }
+    Ok(Value::Array(Arc::new(values)))
+}

@@ -1,0 +1,180 @@
+//! Spark's hash of rows: Murmur3_x86_32 over each column in turn, the hash so far being the next seed. NULL leaves it as it is.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType as ArrowType, Date32Type, Decimal64Type, Decimal128Type, DurationMicrosecondType, Float32Type,
+    Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalYearMonthType, TimestampMicrosecondType,
+};
+
+use crate::base::schema::MAX_LONG_PRECISION;
+use crate::base::{Error, Result};
+
+#[inline(always)]
+fn mix_k(k: u32) -> u32 {
+    k.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593)
+}
+
+#[inline(always)]
+fn mix_h(h: u32, k: u32) -> u32 {
+    (h ^ mix_k(k)).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
+}
+
+#[inline(always)]
+fn finish(mut h: u32, length: u32) -> u32 {
+    h ^= length;
+    h ^= h >> 16;
+    h = h.wrapping_mul(0x85eb_ca6b);
+    h ^= h >> 13;
+    h = h.wrapping_mul(0xc2b2_ae35);
+    h ^ (h >> 16)
+}
+
+/// Hash of a value of at most 32 bits.
+#[inline(always)]
+pub fn hash_int(value: i32, seed: i32) -> i32 {
+    finish(mix_h(seed as u32, value as u32), 4) as i32
+}
+
+/// Hash of a 64-bit value.
+#[inline(always)]
+pub fn hash_long(value: i64, seed: i32) -> i32 {
+    let h = mix_h(seed as u32, value as u32);
+    finish(mix_h(h, (value >> 32) as u32), 8) as i32
+}
+
+/// Hash of bytes: words of four, then every byte left, sign-extended, as a word (unlike the usual Murmur3).
+#[inline]
+pub fn hash_bytes(bytes: &[u8], seed: i32) -> i32 {
+    let words = bytes.chunks_exact(4);
+    let tail = words.remainder();
+    let mut h = seed as u32;
+    for w in words {
+        h = mix_h(h, u32::from_le_bytes([w[0], w[1], w[2], w[3]]));
+    }
+    for b in tail {
+        h = mix_h(h, *b as i8 as i32 as u32);
+    }
+    finish(h, bytes.len() as u32) as i32
+}
+
+/// Hash of a decimal of more than 18 digits: the shortest big-endian two's complement of its unscaled value.
+pub fn hash_wide_decimal(value: i128, seed: i32) -> i32 {
+    let bytes = value.to_be_bytes();
+    let fill = if value < 0 { 0xFF } else { 0 };
+    let mut start = 0;
+    while start < 15 && bytes[start] == fill && (bytes[start + 1] ^ fill) & 0x80 == 0 {
+        start += 1;
+    }
+    hash_bytes(&bytes[start..], seed)
+}
+
+fn hash_f64(value: f64, seed: i32) -> i32 {
+    let value = if value == 0.0 { 0.0 } else { value };
+    hash_long(if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() } as i64, seed)
+}
+
+fn hash_f32(value: f32, seed: i32) -> i32 {
+    let value = if value == 0.0 { 0.0 } else { value };
+    hash_int(if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() } as i32, seed)
+}
+
+/// The hash of each of `rows` rows over the columns, as `hash(…)` and hash partitioning use it (seed 42).
+///
+/// # Errors
+/// `Unsupported` for maps.
+pub fn murmur3(columns: &[ArrayRef], rows: usize, seed: i32) -> Result<Vec<i32>> {
+    let mut hashes = vec![seed; rows];
+    for column in columns {
+        update(column.as_ref(), &mut hashes)?;
+    }
+    Ok(hashes)
+}
+
+fn primitive<T: ArrowPrimitiveType>(array: &dyn Array, hashes: &mut [i32], f: impl Fn(T::Native, i32) -> i32) {
+    let a = array.as_primitive::<T>();
+    match a.nulls().filter(|n| n.null_count() > 0) {
+        None => hashes.iter_mut().zip(a.values()).for_each(|(h, v)| *h = f(*v, *h)),
+        Some(nulls) => hashes.iter_mut().zip(a.values()).zip(nulls).for_each(|((h, v), valid)| {
+            if valid {
+                *h = f(*v, *h);
+            }
+        }),
+    }
+}
+
+/// Folds a column into the hashes of its rows.
+fn update(array: &dyn Array, hashes: &mut [i32]) -> Result<()> {
+    let valid = |i: usize| array.is_valid(i);
+    match array.data_type() {
+        ArrowType::Null => {}
+        ArrowType::Boolean => {
+            let a = array.as_boolean();
+            hashes.iter_mut().enumerate().filter(|(i, _)| valid(*i)).for_each(|(i, h)| *h = hash_int(a.value(i).into(), *h));
+        }
+        ArrowType::Int8 => primitive::<Int8Type>(array, hashes, |v, h| hash_int(v.into(), h)),
+        ArrowType::Int16 => primitive::<Int16Type>(array, hashes, |v, h| hash_int(v.into(), h)),
+        ArrowType::Int32 => primitive::<Int32Type>(array, hashes, hash_int),
+        ArrowType::Date32 => primitive::<Date32Type>(array, hashes, hash_int),
+        ArrowType::Int64 => primitive::<Int64Type>(array, hashes, hash_long),
+        ArrowType::Timestamp(..) => primitive::<TimestampMicrosecondType>(array, hashes, hash_long),
+        ArrowType::Duration(_) => primitive::<DurationMicrosecondType>(array, hashes, hash_long),
+        ArrowType::Interval(_) => primitive::<IntervalYearMonthType>(array, hashes, hash_int),
+        ArrowType::Float32 => primitive::<Float32Type>(array, hashes, hash_f32),
+        ArrowType::Float64 => primitive::<Float64Type>(array, hashes, hash_f64),
+        ArrowType::Decimal64(..) => primitive::<Decimal64Type>(array, hashes, hash_long),
+        ArrowType::Decimal128(p, _) if *p <= MAX_LONG_PRECISION => {
+            primitive::<Decimal128Type>(array, hashes, |v, h| hash_long(v as i64, h))
+        }
+        ArrowType::Decimal128(..) => primitive::<Decimal128Type>(array, hashes, hash_wide_decimal),
+        ArrowType::Utf8View => {
+            let a = array.as_string_view();
+            hashes.iter_mut().enumerate().filter(|(i, _)| valid(*i)).for_each(|(i, h)| *h = hash_bytes(a.value(i).as_bytes(), *h));
+        }
+        ArrowType::BinaryView => {
+            let a = array.as_binary_view();
+            hashes.iter_mut().enumerate().filter(|(i, _)| valid(*i)).for_each(|(i, h)| *h = hash_bytes(a.value(i), *h));
+        }
+        ArrowType::List(_) => {
+            let a = array.as_list::<i32>();
+            for (i, h) in hashes.iter_mut().enumerate().filter(|(i, _)| valid(*i)) {
+                let items = a.value(i);
+                for k in 0..items.len() {
+                    let mut one = [*h];
+                    update(items.slice(k, 1).as_ref(), &mut one)?;
+                    *h = one[0];
+                }
+            }
+        }
+        ArrowType::Struct(_) => {
+            let a = array.as_struct();
+            let before = hashes.to_vec();
+            for column in a.columns() {
+                update(column.as_ref(), hashes)?;
+            }
+            if a.null_count() > 0 {
+                hashes.iter_mut().zip(before).enumerate().filter(|(i, _)| a.is_null(*i)).for_each(|(_, (h, old))| *h = old);
+            }
+        }
+        other => return Err(Error::unsupported(format!("hash of Arrow type {other}"))),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparks_values() {
+        assert_eq!(hash_int(1, 42), -559_580_957);
+        assert_eq!(hash_long(1, 42), -1_712_319_331);
+        assert_eq!(hash_int(0, 42), 933_211_791);
+        assert_eq!(hash_long(0, 42), -1_670_924_195);
+        // hash('Spark', array(123), 2)
+        assert_eq!(hash_int(2, hash_int(123, hash_bytes(b"Spark", 42))), -1_321_691_492);
+        assert_eq!(hash_f64(-0.0, 42), hash_f64(0.0, 42));
+        assert_eq!(hash_wide_decimal(1, 42), hash_bytes(&[1], 42));
+        assert_eq!(hash_wide_decimal(-1, 42), hash_bytes(&[0xFF], 42));
+        assert_eq!(hash_wide_decimal(200, 42), hash_bytes(&[0, 200], 42));
+    }
+}
