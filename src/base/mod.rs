@@ -4,6 +4,7 @@ pub mod calendar;
 pub mod decimal;
 pub mod error;
 pub mod number;
+pub mod random;
 pub mod scalar;
 pub mod schema;
 pub mod settings;

@@ -26,7 +26,7 @@ use arrow::array::RecordBatch;
 use crate::base::{Result, Scalar, Schema, Settings};
 use crate::expr::Expr;
 
-pub use convert::normalise;
+pub use convert::{make_batch, normalise};
 pub use memory::MemoryTable;
 pub use open::{open_folder, open_path};
 

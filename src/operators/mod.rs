@@ -5,10 +5,13 @@
 //! whatever changes while a query runs lives in the query's or the task's context.
 
 pub mod aggregate;
+pub mod coalesce;
+pub mod collect;
 pub mod exchange;
 pub mod execute;
 pub mod expand;
 pub mod filter;
+pub mod fixed_key;
 pub mod generate;
 pub mod join;
 pub mod limit;
@@ -19,12 +22,17 @@ pub mod range;
 pub mod sample;
 pub mod scan;
 pub mod sort;
+pub mod stream;
+#[cfg(test)]
+pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;
 pub mod union;
 pub mod whole_stage;
 pub mod window;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateKind, AggregateMode};
-pub use exchange::{BroadcastExchange, BroadcastMode, Exchange, ShuffleOrigin};
+pub use exchange::{BroadcastExchange, BroadcastMode, BroadcastRelation, Exchange, ShuffleOrigin};
 pub use expand::Expand;
 pub use filter::Filter;
 pub use generate::Generate;

@@ -1,5 +1,6 @@
 //! What a running query and its tasks share: settings, cancellation, metrics, results of subqueries and broadcasts.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -30,6 +31,8 @@ pub struct QueryContext {
     /// Values of the uncorrelated scalar subqueries that have finished.
     subqueries: Mutex<HashMap<SubqueryId, Scalar>>,
     metrics: Mutex<HashMap<(u64, &'static str), Arc<AtomicU64>>>,
+    /// What plan nodes keep for the length of the query (shuffles, broadcasts), by node.
+    shared: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
     /// Jobs run so far (actions, shuffles aside).
     pub jobs: AtomicU64,
 }
@@ -43,6 +46,7 @@ impl QueryContext {
             failure: OnceLock::new(),
             subqueries: Mutex::default(),
             metrics: Mutex::default(),
+            shared: Mutex::default(),
             jobs: AtomicU64::new(0),
         })
     }
@@ -86,6 +90,15 @@ impl QueryContext {
             .get(&id)
             .cloned()
             .ok_or_else(|| Error::internal(format!("subquery {} was not run before its user", id.0)))
+    }
+
+    /// What plan node `node` shares between all its uses in this query, made by `make` on first use; `make` must not block.
+    ///
+    /// # Errors
+    /// `Internal` when the node shares a value of another type.
+    pub fn shared<T: Send + Sync + 'static>(&self, node: u64, make: impl FnOnce() -> T) -> Result<Arc<T>> {
+        let slot = self.shared.lock().unwrap_or_else(|e| e.into_inner()).entry(node).or_insert_with(|| Arc::new(make())).clone();
+        slot.downcast().map_err(|_| Error::internal(format!("plan node {node} shares values of two types")))
     }
 
     /// The counter `name` of plan node `node`, made on first use. Names are Spark's (`numOutputRows`); times in nanoseconds.

@@ -1,1 +1,326 @@
-//! Interpreted face.
+//! Interpreted face: vectorised hash aggregation.
+//!
+//! For each batch: key columns become dense group ids, input expressions become arrays, and every buffer's accumulator takes both.
+//! At the end the buffers (or the results computed from them) and the keys make the output.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar as ArrowScalar};
+use arrow::compute::{filter, filter_record_batch, is_not_null, kernels::zip::zip};
+use arrow::datatypes::{DataType, SchemaRef};
+
+use super::accumulators::{Accumulator, Rows, accumulator, mismatch, sums_directly};
+use super::group_keys::GroupKeys;
+use super::{Aggregate, AggregateMode};
+use crate::base::schema::arrow_schema;
+use crate::base::{Attribute, Error, Result, Scalar};
+use crate::expr::Expr;
+use crate::expr::aggregate::{Accumulate, describe};
+use crate::expr::evaluate::{evaluate_all, predicate, scalar};
+use crate::operators::SparkPlan;
+use crate::operators::execute::{bind, bind_all};
+use crate::operators::stream::{make_batch, slices, true_only};
+use crate::rdd::{BatchStream, QueryContext, Rdd};
+
+/// Groups from which on a partial aggregation considers starting anew.
+const FLUSH_GROUPS: usize = 1 << 16;
+
+impl Aggregate {
+    /// # Errors
+    /// Those of the child and of binding.
+    pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+        let bound = Arc::new(Bound::new(self, plan, context)?);
+        let batch_size = context.settings.batch_size();
+        let time = context.metric(plan.id, "aggTime");
+        Ok(plan.child().execute(context)?.map_partitions("Aggregate", move |_, input, _| {
+            let results = results(bound.clone(), input, time.clone());
+            Ok(Box::new(results.flat_map(move |result| -> BatchStream {
+                match result {
+                    Ok(batch) => Box::new(slices(batch, batch_size).map(Ok)),
+                    Err(e) => Box::new(std::iter::once(Err(e))),
+                }
+            })))
+        }))
+    }
+}
+
+/// An aggregate bound to its input: what all tasks share.
+struct Bound {
+    key_types: Vec<DataType>,
+    key_nullable: Vec<bool>,
+    /// All calls are partial and there are keys: groups may be given out more than once.
+    partial: bool,
+    /// The first feed is unfiltered and begins with the keys.
+    feeds: Vec<Feed>,
+    slots: Vec<Slot>,
+    /// The slot of each buffer, call by call.
+    buffers: Vec<usize>,
+    /// The buffers as columns, by which `outputs` refers to them.
+    buffer_schema: SchemaRef,
+    /// One expression over the buffers per column that calls add to the keys: a buffer, or a result.
+    outputs: Vec<Expr>,
+    /// Keys and `outputs`, over which `result` is bound.
+    inner_schema: SchemaRef,
+    result: Vec<Expr>,
+    schema: SchemaRef,
+}
+
+/// Rows that some slots see, and what they need of them.
+struct Feed {
+    filter: Option<Expr>,
+    exprs: Vec<Expr>,
+}
+
+/// One accumulator: equal ones of several calls are one.
+struct Slot {
+    feed: usize,
+    /// The column of the feed's expressions to accumulate; `None` when every row counts as one.
+    input: Option<usize>,
+    /// A boolean column without which a row is not looked at.
+    only_if: Option<usize>,
+    primitive: Accumulate,
+    input_type: DataType,
+    output_type: DataType,
+    init: Scalar,
+}
+
+impl Bound {
+    fn new(aggregate: &Aggregate, plan: &SparkPlan, context: &QueryContext) -> Result<Self> {
+        let input = plan.child().output();
+        let keys = bind_all(aggregate.grouping.iter().map(Expr::unaliased), &input, context)?;
+        let key_attributes: Vec<Attribute> = aggregate.grouping.iter().map(Expr::to_attribute).collect();
+        let mut bound = Bound {
+            key_types: keys.iter().map(|k| k.data_type().to_arrow()).collect(),
+            key_nullable: keys.iter().map(Expr::nullable).collect(),
+            partial: !aggregate.grouping.is_empty()
+                && aggregate.required_distribution.is_none()
+                && aggregate.calls.iter().all(|c| c.mode == AggregateMode::Partial),
+            feeds: vec![Feed { filter: None, exprs: keys }],
+            slots: vec![],
+            buffers: vec![],
+            buffer_schema: arrow_schema(&[]),
+            outputs: vec![],
+            inner_schema: arrow_schema(&[]),
+            result: vec![],
+            schema: arrow_schema(&plan.output()),
+        };
+        let mut buffer_attributes: Vec<Attribute> = vec![];
+        let mut outputs: Vec<Expr> = vec![];
+        let mut inner = key_attributes;
+        for call in &aggregate.calls {
+            let description = describe(&call.expr)?;
+            let update = matches!(call.mode, AggregateMode::Partial | AggregateMode::Complete);
+            let filter = call.expr.filter.as_deref().filter(|_| update);
+            let feed = bound.feed(filter.map(|f| bind(f, &input, context)).transpose()?);
+            for (i, buffer) in description.buffers.iter().enumerate() {
+                let primitive = if update { buffer.update } else { buffer.merge };
+                let source = |i: usize| if update { description.buffers[i].input.clone() } else { Expr::Attribute(call.buffers[i].clone()) };
+                // A partial first value that saw no row says nothing: the flag after it tells.
+                let flagged = !update && matches!(primitive, Accumulate::First | Accumulate::Last) && i + 1 < description.buffers.len();
+                let only_if = flagged.then(|| bind(&source(i + 1), &input, context)).transpose()?;
+                let slot = bound.slot(feed, bind(&source(i), &input, context)?, only_if, primitive, buffer.data_type.to_arrow(), &buffer.init);
+                bound.buffers.push(slot);
+            }
+            buffer_attributes.extend(description.attributes.iter().cloned());
+            match call.mode {
+                AggregateMode::Partial | AggregateMode::PartialMerge => {
+                    outputs.extend(description.attributes.iter().cloned().map(Expr::Attribute));
+                    inner.extend(call.buffers.iter().cloned());
+                }
+                AggregateMode::Final | AggregateMode::Complete => {
+                    outputs.push(description.finish);
+                    inner.push(call.result.clone());
+                }
+            }
+        }
+        bound.buffer_schema = arrow_schema(&buffer_attributes);
+        bound.outputs = bind_all(&outputs, &buffer_attributes, context)?;
+        bound.inner_schema = arrow_schema(&inner);
+        bound.result = bind_all(&aggregate.result, &inner, context)?;
+        Ok(bound)
+    }
+
+    fn feed(&mut self, filter: Option<Expr>) -> usize {
+        self.feeds.iter().position(|f| f.filter == filter).unwrap_or_else(|| {
+            self.feeds.push(Feed { filter, exprs: vec![] });
+            self.feeds.len() - 1
+        })
+    }
+
+    fn slot(
+        &mut self,
+        feed: usize,
+        input: Expr,
+        only_if: Option<Expr>,
+        primitive: Accumulate,
+        output_type: DataType,
+        init: &Scalar,
+    ) -> usize {
+        let input = without_cast(input, primitive, &output_type);
+        let every_row = primitive == Accumulate::Count && matches!(&input, Expr::Literal(value) if !value.is_null());
+        let exprs = &mut self.feeds[feed].exprs;
+        let mut column = |expr: Expr| {
+            exprs.iter().position(|e| *e == expr).unwrap_or_else(|| {
+                exprs.push(expr);
+                exprs.len() - 1
+            })
+        };
+        let input_type = input.data_type().to_arrow();
+        let input = if every_row { None } else { Some(column(input)) };
+        let only_if = only_if.map(&mut column);
+        let same = |s: &Slot| {
+            (s.feed, s.input, s.only_if, s.primitive) == (feed, input, only_if, primitive)
+                && s.output_type == output_type
+                && s.init == *init
+        };
+        self.slots.iter().position(same).unwrap_or_else(|| {
+            self.slots.push(Slot { feed, input, only_if, primitive, input_type, output_type, init: init.clone() });
+            self.slots.len() - 1
+        })
+    }
+
+    /// Whether to give out the groups so far and start anew: a partial aggregation that finds mostly new groups would only carry a
+    /// large table through the input.
+    fn flushes(&self, state: &State) -> bool {
+        self.partial && state.keys.len() >= FLUSH_GROUPS && state.keys.len() as u64 * 2 > state.rows
+    }
+}
+
+/// The batches of results of one task; they come when the input is used up, or in parts where [`Bound::flushes`].
+fn results(bound: Arc<Bound>, mut input: BatchStream, time: Arc<AtomicU64>) -> impl Iterator<Item = Result<RecordBatch>> + Send {
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let started = Instant::now();
+        let mut step = || {
+            let mut state = State::new(&bound)?;
+            while !bound.flushes(&state) {
+                match input.next() {
+                    Some(batch) => state.update(&bound, &batch?)?,
+                    None => {
+                        ended = true;
+                        break;
+                    }
+                }
+            }
+            state.finish(&bound)
+        };
+        let result = step();
+        ended |= result.is_err();
+        time.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        Some(result)
+    })
+}
+
+/// Sums accept narrower inputs than their buffers: a widening cast over the input is not worth a pass.
+fn without_cast(input: Expr, primitive: Accumulate, output_type: &DataType) -> Expr {
+    match &input {
+        Expr::Cast { expr, .. } if primitive == Accumulate::Sum && sums_directly(&expr.data_type().to_arrow(), output_type) => {
+            (**expr).clone()
+        }
+        _ => input,
+    }
+}
+
+/// The groups of one task.
+struct State {
+    keys: GroupKeys,
+    accumulators: Vec<Box<dyn Accumulator>>,
+    /// Rows per group that each feed let through; kept for feeds that count.
+    counts: Vec<Option<Vec<i64>>>,
+    ids: Vec<u32>,
+    /// Rows seen.
+    rows: u64,
+}
+
+impl State {
+    fn new(bound: &Bound) -> Result<Self> {
+        let accumulators =
+            bound.slots.iter().map(|s| accumulator(s.primitive, &s.input_type, &s.output_type)).collect::<Result<Vec<_>>>()?;
+        let counting = |feed| bound.slots.iter().zip(&accumulators).any(|(s, a)| s.feed == feed && a.needs_counts());
+        let counts = (0..bound.feeds.len()).map(|feed| counting(feed).then(Vec::new)).collect();
+        Ok(Self { keys: GroupKeys::new(&bound.key_types, &bound.key_nullable)?, accumulators, counts, ids: vec![], rows: 0 })
+    }
+
+    fn update(&mut self, bound: &Bound, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.rows += batch.num_rows() as u64;
+        let columns = evaluate_all(&bound.feeds[0].exprs, batch)?;
+        let mut ids = std::mem::take(&mut self.ids);
+        let global = bound.key_types.is_empty();
+        if !global {
+            self.keys.intern(&columns[..bound.key_types.len()], batch.num_rows(), &mut ids)?;
+        }
+        let groups = self.keys.len();
+        let rows = Rows { ids: (!global).then_some(ids.as_slice()), len: batch.num_rows(), groups, complete: true };
+        self.accumulate(bound, 0, rows, &columns)?;
+        for (feed, Feed { filter, exprs }) in bound.feeds.iter().enumerate().skip(1) {
+            let Some(filter) = filter else { continue };
+            let mask = predicate(filter, batch)?;
+            let kept = filter_record_batch(batch, &mask)?;
+            let kept_ids: Vec<u32> = if global { vec![] } else { mask.values().set_indices().map(|i| ids[i]).collect() };
+            let rows = Rows { ids: (!global).then_some(kept_ids.as_slice()), len: kept.num_rows(), groups, complete: false };
+            self.accumulate(bound, feed, rows, &evaluate_all(exprs, &kept)?)?;
+        }
+        self.ids = ids;
+        Ok(())
+    }
+
+    fn accumulate(&mut self, bound: &Bound, feed: usize, rows: Rows, columns: &[ArrayRef]) -> Result<()> {
+        if let Some(counts) = &mut self.counts[feed] {
+            counts.resize(rows.groups, 0);
+            match rows.ids {
+                None => counts[0] += rows.len as i64,
+                Some(ids) => ids.iter().for_each(|g| counts[*g as usize] += 1),
+            }
+        }
+        for (slot, accumulator) in bound.slots.iter().zip(&mut self.accumulators).filter(|(s, _)| s.feed == feed) {
+            let Some(input) = slot.input else { continue };
+            match slot.only_if {
+                None => accumulator.update(rows, &columns[input])?,
+                Some(flag) => {
+                    let mask = true_only(columns[flag].as_boolean_opt().ok_or_else(|| mismatch("flag", &columns[flag]))?);
+                    let ids: Option<Vec<u32>> = rows.ids.map(|ids| mask.values().set_indices().map(|i| ids[i]).collect());
+                    let values = filter(&columns[input], &mask)?;
+                    let rows = Rows { ids: ids.as_deref(), len: values.len(), groups: rows.groups, complete: false };
+                    accumulator.update(rows, &values)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, bound: &Bound) -> Result<RecordBatch> {
+        let groups = self.keys.len();
+        let mut slots = Vec::with_capacity(bound.slots.len());
+        for (slot, accumulator) in bound.slots.iter().zip(&mut self.accumulators) {
+            let counts = self.counts[slot.feed].as_deref().unwrap_or_default();
+            slots.push(or_init(accumulator.finish(groups, counts)?, &slot.init)?);
+        }
+        let buffers = bound.buffers.iter().map(|slot| slots[*slot].clone()).collect();
+        let buffers = make_batch(&bound.buffer_schema, buffers, groups)?;
+        let mut columns = self.keys.emit()?;
+        columns.extend(evaluate_all(&bound.outputs, &buffers)?);
+        let inner = make_batch(&bound.inner_schema, columns, groups)?;
+        make_batch(&bound.schema, evaluate_all(&bound.result, &inner)?, groups)
+    }
+}
+
+/// Groups that no value reached have the buffer's initial value.
+fn or_init(values: ArrayRef, init: &Scalar) -> Result<ArrayRef> {
+    if init.is_null() || values.null_count() == 0 {
+        return Ok(values);
+    }
+    let mask: BooleanArray = is_not_null(&values)?;
+    let init = scalar::to_array(init, 1)?;
+    if init.data_type() != values.data_type() {
+        return Err(Error::internal(format!("an initial value of type {} for {}", init.data_type(), values.data_type())));
+    }
+    Ok(zip(&mask, &values, &ArrowScalar::new(init))?)
+}

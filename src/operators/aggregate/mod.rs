@@ -3,7 +3,14 @@
 //! Without grouping keys there is one group even on empty input (in Final and Complete mode, and one buffer row per task in
 //! Partial mode); with keys, empty input gives no rows. NULL keys form a group. Float keys are normalised by the planner.
 
+mod accumulators;
+mod gather;
+mod group_keys;
 mod interpret;
+mod key_columns;
+mod min_max;
+#[cfg(test)]
+mod tests;
 
 use crate::base::{Attribute, Result};
 use crate::expr::{AggregateExpr, Expr, SortOrder};

@@ -1,6 +1,11 @@
 //! Exchange (shuffle) and BroadcastExchange: interpreted glue between stages.
 
+mod broadcast;
 mod interpret;
+mod partition;
+
+pub use broadcast::{BroadcastRelation, data_size};
+pub use partition::SplitState;
 
 use crate::base::Result;
 use crate::expr::Expr;

@@ -2,6 +2,8 @@
 
 mod interpret;
 
+pub(super) use interpret::limited;
+
 use crate::base::{Attribute, Result};
 use crate::expr::traverse::map_orders;
 use crate::expr::{Expr, SortOrder};

@@ -1,1 +1,40 @@
 //! Interpreted face.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Project;
+use crate::base::Result;
+use crate::base::schema::arrow_schema;
+use crate::expr::evaluate::evaluate_all;
+use crate::operators::execute::bind_all;
+use crate::operators::stream::make_batch;
+use crate::operators::{Operator, SparkPlan};
+use crate::rdd::{QueryContext, Rdd};
+
+impl Project {
+    /// # Errors
+    /// Those of the child and of binding.
+    pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+        let child = plan.child();
+        let mut input = child.output();
+        let rdd = match &child.operator {
+            Operator::Filter(filter) => {
+                let used: BTreeSet<_> = self.list.iter().flat_map(|e| e.references()).collect();
+                let columns: Vec<usize> = (0..input.len()).filter(|i| used.contains(&input[*i].id)).collect();
+                input = columns.iter().map(|i| input[*i].clone()).collect();
+                child.watch(filter.execute_columns(child, columns, context)?, context)
+            }
+            _ => child.execute(context)?,
+        };
+        let exprs = bind_all(&self.list, &input, context)?;
+        let schema = arrow_schema(&plan.output());
+        Ok(rdd.map_partitions("Project", move |_, input, _| {
+            let (exprs, schema) = (exprs.clone(), schema.clone());
+            Ok(Box::new(input.map(move |batch| {
+                let batch = batch?;
+                make_batch(&schema, evaluate_all(&exprs, &batch)?, batch.num_rows())
+            })))
+        }))
+    }
+}

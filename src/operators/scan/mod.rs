@@ -2,6 +2,8 @@
 
 mod interpret;
 
+pub use interpret::one_row;
+
 use std::sync::Arc;
 
 use crate::base::{Attribute, Scalar};

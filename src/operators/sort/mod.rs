@@ -1,6 +1,11 @@
 //! Sort: orders the rows of each partition.
 
 mod interpret;
+mod keys;
+mod top_k;
+
+pub use keys::{EncodedKeys, RangeBounds, SortKeys};
+pub use top_k::TopK;
 
 use crate::expr::SortOrder;
 

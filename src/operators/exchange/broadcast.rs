@@ -1,0 +1,96 @@
+//! Interpreted face of BroadcastExchange: rows collected once and shared with all tasks.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
+
+use super::BroadcastExchange;
+use crate::base::settings::MAX_BROADCAST_TABLE_SIZE;
+use crate::base::{Attribute, Error, ErrorClass, Result};
+use crate::operators::SparkPlan;
+use crate::rdd::context::Future;
+use crate::rdd::{QueryContext, Rdd};
+
+/// Spark's limit on the rows of a broadcast.
+const MAX_BROADCAST_ROWS: usize = 512_000_000;
+
+/// The rows of a broadcast, with what its users made of them for lookups.
+pub struct BroadcastRelation {
+    /// All rows, in order of the partitions they come from.
+    pub batches: Vec<RecordBatch>,
+    /// The columns of the batches.
+    pub attributes: Vec<Attribute>,
+    /// The index that interpreted joins look rows up by.
+    pub index: OnceLock<Result<Arc<dyn Any + Send + Sync>>>,
+    /// The table that compiled joins look rows up by.
+    pub compiled: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl BroadcastRelation {
+    pub fn new(batches: Vec<RecordBatch>, attributes: Vec<Attribute>) -> Arc<Self> {
+        Arc::new(Self { batches, attributes, index: OnceLock::new(), compiled: OnceLock::new() })
+    }
+
+    pub fn num_rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+impl BroadcastExchange {
+    /// Starts collecting the rows of `plan` (this exchange) unless that has begun in this query.
+    ///
+    /// # Errors
+    /// `Internal` only.
+    pub fn start(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<Future<Arc<BroadcastRelation>>>> {
+        let (plan, query) = (plan.clone(), context.clone());
+        context.shared(plan.id, move || Future::start(move || collect(&plan, &query)))
+    }
+
+    /// The rows as one partition; joins use [`SparkPlan::execute_broadcast`] instead.
+    ///
+    /// # Errors
+    /// Those of the child.
+    pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+        let relation = plan.execute_broadcast(context)?;
+        Ok(Rdd::new("Broadcast", 1, vec![], move |_, _| {
+            let relation = relation.clone();
+            Ok(Box::new((0..relation.batches.len()).map(move |i| Ok(relation.batches[i].clone()))))
+        }))
+    }
+}
+
+fn collect(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<BroadcastRelation>> {
+    let rdd = plan.child().execute(context)?;
+    let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
+    let batches: Vec<RecordBatch> = context.runner.run_job(&rdd, &partitions, context)?.into_iter().flatten().collect();
+    let relation = BroadcastRelation::new(batches, plan.output());
+    let (rows, bytes) = (relation.num_rows(), relation.batches.iter().map(data_size).sum::<usize>());
+    let limit = context.settings.bytes(&MAX_BROADCAST_TABLE_SIZE);
+    if rows >= MAX_BROADCAST_ROWS {
+        return Err(Error::new(
+            ErrorClass::ResourceExhausted,
+            format!("Cannot broadcast the table over {MAX_BROADCAST_ROWS} rows: {rows} rows."),
+        ));
+    }
+    if bytes as i128 > i128::from(limit) {
+        return Err(Error::new(
+            ErrorClass::ResourceExhausted,
+            format!("Cannot broadcast the table that is larger than {limit} bytes (sql.maxBroadcastTableSize): {bytes} bytes."),
+        ));
+    }
+    context.metric(plan.id, "numOutputRows").store(rows as u64, std::sync::atomic::Ordering::Relaxed);
+    context.metric(plan.id, "dataSize").store(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+    Ok(relation)
+}
+
+/// Bytes of the rows of a batch, without what its buffers hold besides (they may be shared with other slices).
+pub fn data_size(batch: &RecordBatch) -> usize {
+    let long_strings = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8View => column.as_string_view().total_buffer_bytes_used(),
+        DataType::BinaryView => column.as_binary_view().total_buffer_bytes_used(),
+        _ => 0,
+    };
+    batch.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()) + long_strings(c)).sum()
+}

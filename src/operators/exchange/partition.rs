@@ -1,0 +1,110 @@
+//! Dealing rows out to reducers.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+
+use crate::base::Result;
+use crate::base::random::XorShiftRandom;
+use crate::expr::evaluate::evaluate_all;
+use crate::expr::evaluate::hash::murmur3;
+use crate::operators::sort::{RangeBounds, SortKeys};
+use crate::rdd::{BatchStream, Partitioner};
+
+/// Spark's seed of the hash that places rows.
+const HASH_SEED: i32 = 42;
+
+/// Where a map task stands in dealing out its rows.
+#[derive(Default)]
+pub struct SplitState {
+    /// The reducer that a round-robin deal goes on with.
+    next: Option<usize>,
+    /// Range bounds in comparable form.
+    bounds: Option<Arc<RangeBounds>>,
+}
+
+impl Partitioner {
+    /// The batch cut by reducer; reducers that get nothing are left out. Rows keep their order within a reducer.
+    ///
+    /// # Errors
+    /// Those of evaluating the partitioning expressions.
+    pub fn split(&self, batch: &RecordBatch, map_partition: usize, state: &mut SplitState) -> Result<Vec<(usize, RecordBatch)>> {
+        let (rows, reducers) = (batch.num_rows(), self.num_partitions());
+        if rows == 0 {
+            return Ok(vec![]);
+        }
+        if reducers == 1 {
+            return Ok(vec![(0, batch.clone())]);
+        }
+        let targets = self.targets(batch, map_partition, state)?;
+        // Counting sort: one gather puts the rows of each reducer side by side, from where they are sliced.
+        let mut ends = vec![0u32; reducers];
+        for target in &targets {
+            ends[*target as usize] += 1;
+        }
+        let mut total = 0;
+        for end in &mut ends {
+            total += std::mem::replace(end, total);
+        }
+        let mut order = vec![0u32; rows];
+        for (row, target) in targets.iter().enumerate() {
+            let at = &mut ends[*target as usize];
+            order[*at as usize] = row as u32;
+            *at += 1;
+        }
+        let sorted = take_record_batch(batch, &UInt32Array::from(order))?;
+        let mut start = 0;
+        let mut out = Vec::with_capacity(reducers.min(rows));
+        for (reducer, end) in ends.into_iter().map(|e| e as usize).enumerate() {
+            if end > start {
+                out.push((reducer, sorted.slice(start, end - start)));
+            }
+            start = end;
+        }
+        Ok(out)
+    }
+
+    /// The reducer of each row.
+    fn targets(&self, batch: &RecordBatch, map_partition: usize, state: &mut SplitState) -> Result<Vec<u32>> {
+        let rows = batch.num_rows();
+        Ok(match self {
+            Partitioner::Single => vec![0; rows],
+            Partitioner::Hash { exprs, partitions } => {
+                let hashes = murmur3(&evaluate_all(exprs, batch)?, rows, HASH_SEED)?;
+                let n = *partitions as i32;
+                hashes.into_iter().map(|h| h.rem_euclid(n) as u32).collect()
+            }
+            Partitioner::RoundRobin { partitions } => {
+                let n = *partitions;
+                // Spark counts up from a random place and advances before it deals.
+                let first = state.next.unwrap_or_else(|| XorShiftRandom::new(map_partition as i64).next_below(n as u32) as usize + 1);
+                state.next = Some((first + rows) % n);
+                (first..first + rows).map(|i| (i % n) as u32).collect()
+            }
+            Partitioner::Range { order, bounds } => {
+                let encoded_bounds = match &state.bounds {
+                    Some(b) => b.clone(),
+                    None => state.bounds.insert(Arc::new(RangeBounds::new(SortKeys::new(order)?, bounds)?)).clone(),
+                };
+                let keys: Vec<ArrayRef> = evaluate_all(&order.iter().map(|o| o.expr.clone()).collect::<Vec<_>>(), batch)?;
+                encoded_bounds.locate(&keys, rows)?
+            }
+        })
+    }
+
+    /// Deals out all rows of a map task: the batches of each reducer, in order.
+    ///
+    /// # Errors
+    /// Those of the stream and of [`Self::split`].
+    pub fn split_all(&self, input: BatchStream, map_partition: usize) -> Result<Vec<Vec<RecordBatch>>> {
+        let mut out = vec![vec![]; self.num_partitions()];
+        let mut state = SplitState::default();
+        for batch in input {
+            for (reducer, piece) in self.split(&batch?, map_partition, &mut state)? {
+                out[reducer].push(piece);
+            }
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,85 @@
+//! Small tools over batches and streams of them, shared by the interpreted operators.
+
+use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::compute::{BatchCoalescer, prep_null_mask_filter};
+use arrow::datatypes::SchemaRef;
+
+use crate::base::Result;
+pub use crate::datasource::make_batch;
+use crate::rdd::BatchStream;
+
+/// The same columns under another schema (other names).
+///
+/// # Errors
+/// `Internal` when columns and schema do not fit.
+pub fn with_schema(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let (_, columns, rows) = batch.into_parts();
+    make_batch(schema, columns, rows)
+}
+
+/// `batch` in pieces of at most `size` rows, without copying.
+pub fn slices(batch: RecordBatch, size: usize) -> impl Iterator<Item = RecordBatch> + Send {
+    let rows = batch.num_rows();
+    (0..rows).step_by(size.max(1)).map(move |at| batch.slice(at, size.min(rows - at)))
+}
+
+/// A stream of the pieces of one batch.
+pub fn batch_stream(batch: RecordBatch, size: usize) -> BatchStream {
+    Box::new(slices(batch, size).map(Ok))
+}
+
+/// One batch of all rows of the stream.
+///
+/// # Errors
+/// Those of the stream.
+pub fn concat(stream: BatchStream, schema: &SchemaRef) -> Result<RecordBatch> {
+    let mut batches = stream.collect::<Result<Vec<_>>>()?;
+    Ok(match batches.len() {
+        1 => batches.remove(0),
+        _ if schema.fields().is_empty() => make_batch(schema, vec![], batches.iter().map(RecordBatch::num_rows).sum())?,
+        _ => arrow::compute::concat_batches(schema, &batches)?,
+    })
+}
+
+/// `flags` with NULL as false.
+pub fn true_only(flags: &BooleanArray) -> BooleanArray {
+    if flags.null_count() == 0 { flags.clone() } else { prep_null_mask_filter(flags) }
+}
+
+/// Collects small batches into ones of about `batch_size` rows; large ones pass untouched.
+pub fn coalescer(schema: SchemaRef, batch_size: usize) -> BatchCoalescer {
+    BatchCoalescer::new(schema, batch_size).with_biggest_coalesce_batch_size(Some(batch_size / 4))
+}
+
+/// The stream that `push` makes when it feeds each input batch to a [`coalescer`].
+pub fn coalesced(
+    mut input: BatchStream,
+    schema: SchemaRef,
+    batch_size: usize,
+    mut push: impl FnMut(&mut BatchCoalescer, RecordBatch) -> Result<()> + Send + 'static,
+) -> BatchStream {
+    let mut buffer = coalescer(schema, batch_size);
+    let mut ended = false;
+    Box::new(std::iter::from_fn(move || {
+        loop {
+            if let Some(batch) = buffer.next_completed_batch() {
+                return Some(Ok(batch));
+            }
+            if ended {
+                return None;
+            }
+            let step = match input.next() {
+                Some(Ok(batch)) => push(&mut buffer, batch),
+                Some(Err(e)) => Err(e),
+                None => {
+                    ended = true;
+                    buffer.finish_buffered_batch().map_err(Into::into)
+                }
+            };
+            if let Err(e) = step {
+                ended = true;
+                return Some(Err(e));
+            }
+        }
+    }))
+}
