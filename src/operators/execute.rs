@@ -72,7 +72,9 @@ impl SparkPlan {
     pub fn execute_broadcast(self: &Arc<Self>, context: &Arc<QueryContext>) -> Result<Arc<BroadcastRelation>> {
         match &self.operator {
             Operator::BroadcastExchange(exchange) => exchange.start(self, context)?.get(),
-            Operator::ReusedExchange(_) | Operator::InputAdapter | Operator::WholeStageCodegen(_) => self.child().execute_broadcast(context),
+            Operator::ReusedExchange(_) | Operator::InputAdapter | Operator::WholeStageCodegen(_) => {
+                self.child().execute_broadcast(context)
+            }
             other => Err(Error::internal(format!("not a broadcast: {other:?}"))),
         }
     }

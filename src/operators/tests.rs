@@ -173,8 +173,7 @@ fn filter_and_project_together() {
         &[("a", DataType::Long), ("b", DataType::Long)],
         (0..50).map(|i| vec![if i % 5 == 0 { Scalar::Null(DataType::Long) } else { long(i) }, long(-i)]).collect(),
     );
-    let condition =
-        Expr::Comparison { op: ComparisonOp::Greater, left: Box::new(column(&a[0])), right: Box::new(Expr::Literal(long(40))) };
+    let condition = Expr::Comparison { op: ComparisonOp::Greater, left: Box::new(column(&a[0])), right: Box::new(Expr::Literal(long(40))) };
     let filter = over(Operator::Filter(Filter { condition }), child);
     let context = test_context(&[("execution.batchSize", "8")]);
     assert_eq!(run(&filter, &context).unwrap().len(), 8, "NULL is not true");

@@ -1,1 +1,48 @@
 //! Floor 1: what running queries stand on, knowing nothing of plans.
+//!
+//! Everything that generated code touches has its layout here, once: the view of a batch, strings in registers, packed rows,
+//! the aggregation and join tables, output builders, and the one table of functions that generated code may call.
+
+pub mod aggregate_table;
+pub mod arena;
+pub mod batch;
+pub mod hash;
+pub mod join_table;
+pub mod output;
+pub mod pack;
+pub mod row;
+pub mod string;
+pub mod symbols;
+
+pub use aggregate_table::AggregateTable;
+pub use batch::{BatchView, ColumnView};
+pub use join_table::JoinTable;
+pub use output::{Output, OutputColumn};
+pub use row::{FieldKind, RowLayout};
+pub use string::StrRef;
+
+/// What a pipeline function returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Status {
+    /// All rows were consumed.
+    Done = 0,
+    /// A row failed (overflow, division by zero, …); the interpreter finds out how.
+    Error = 1,
+    /// No more rows are wanted (LIMIT).
+    Stop = 2,
+    /// The query was cancelled.
+    Cancelled = 3,
+}
+
+impl Status {
+    /// The status behind a returned number.
+    pub fn from_code(code: i64) -> Self {
+        match code {
+            0 => Status::Done,
+            2 => Status::Stop,
+            3 => Status::Cancelled,
+            _ => Status::Error,
+        }
+    }
+}

@@ -235,11 +235,17 @@ fn check_precision<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> Result<(
     let fits = match array.data_type() {
         DataType::Decimal64(precision, _) => {
             let limit = 10i64.saturating_pow(u32::from(*precision));
-            array.as_any().downcast_ref::<PrimitiveArray<Decimal64Type>>().is_none_or(|a| a.iter().flatten().all(|v| -limit < v && v < limit))
+            array
+                .as_any()
+                .downcast_ref::<PrimitiveArray<Decimal64Type>>()
+                .is_none_or(|a| a.iter().flatten().all(|v| -limit < v && v < limit))
         }
         DataType::Decimal128(precision, _) => {
             let limit = 10i128.pow(u32::from(*precision));
-            array.as_any().downcast_ref::<PrimitiveArray<Decimal128Type>>().is_none_or(|a| a.iter().flatten().all(|v| -limit < v && v < limit))
+            array
+                .as_any()
+                .downcast_ref::<PrimitiveArray<Decimal128Type>>()
+                .is_none_or(|a| a.iter().flatten().all(|v| -limit < v && v < limit))
         }
         _ => true,
     };

@@ -242,7 +242,11 @@ impl<W: Word> PackedKeys<W> {
                     match nulls {
                         None => words.iter_mut().zip(views).for_each(|(w, view)| push(w, *view)),
                         Some(nulls) => {
-                            words.iter_mut().zip(views).zip(nulls.iter()).for_each(|((w, view), valid)| push(w, if valid { *view } else { 0 }));
+                            words
+                                .iter_mut()
+                                .zip(views)
+                                .zip(nulls.iter())
+                                .for_each(|((w, view), valid)| push(w, if valid { *view } else { 0 }));
                         }
                     }
                 }

@@ -116,11 +116,13 @@ impl Bound {
             let feed = bound.feed(filter.map(|f| bind(f, &input, context)).transpose()?);
             for (i, buffer) in description.buffers.iter().enumerate() {
                 let primitive = if update { buffer.update } else { buffer.merge };
-                let source = |i: usize| if update { description.buffers[i].input.clone() } else { Expr::Attribute(call.buffers[i].clone()) };
+                let source =
+                    |i: usize| if update { description.buffers[i].input.clone() } else { Expr::Attribute(call.buffers[i].clone()) };
                 // A partial first value that saw no row says nothing: the flag after it tells.
                 let flagged = !update && matches!(primitive, Accumulate::First | Accumulate::Last) && i + 1 < description.buffers.len();
                 let only_if = flagged.then(|| bind(&source(i + 1), &input, context)).transpose()?;
-                let slot = bound.slot(feed, bind(&source(i), &input, context)?, only_if, primitive, buffer.data_type.to_arrow(), &buffer.init);
+                let slot =
+                    bound.slot(feed, bind(&source(i), &input, context)?, only_if, primitive, buffer.data_type.to_arrow(), &buffer.init);
                 bound.buffers.push(slot);
             }
             buffer_attributes.extend(description.attributes.iter().cloned());

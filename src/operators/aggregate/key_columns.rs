@@ -276,9 +276,9 @@ impl KeyColumns {
             });
             out.push(match stored {
                 Stored::Fixed(values) => restore(data_type, values.iter().copied(), nulls)?,
-                Stored::Wide(values) => Arc::new(
-                    Decimal128Array::try_new(ScalarBuffer::from(std::mem::take(values)), nulls)?.with_data_type(data_type.clone()),
-                ),
+                Stored::Wide(values) => {
+                    Arc::new(Decimal128Array::try_new(ScalarBuffer::from(std::mem::take(values)), nulls)?.with_data_type(data_type.clone()))
+                }
                 Stored::Bytes(bytes) => bytes.emit(data_type, nulls)?,
                 Stored::Encoded(converter, rows) => converter.convert_rows(rows.iter())?.remove(0),
             });

@@ -8,6 +8,7 @@ mod gather;
 mod group_keys;
 mod interpret;
 mod key_columns;
+mod lower;
 mod min_max;
 #[cfg(test)]
 mod tests;

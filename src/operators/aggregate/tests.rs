@@ -156,11 +156,7 @@ fn first_last_lists_and_sets() {
 fn filters_of_calls() {
     let (child, a) = table(DataType::Int, vec![Scalar::Int(1), Scalar::Int(1), Scalar::Int(2), Scalar::Int(2), Scalar::Int(1)]);
     let filter = |op, v| {
-        Some(Box::new(Expr::Comparison {
-            op,
-            left: Box::new(Expr::Attribute(a[1].clone())),
-            right: Box::new(Expr::Literal(long(v))),
-        }))
+        Some(Box::new(Expr::Comparison { op, left: Box::new(Expr::Attribute(a[1].clone())), right: Box::new(Expr::Literal(long(v))) }))
     };
     let calls = vec![
         AggregateExpr { filter: filter(ComparisonOp::Greater, 0), ..call(F::Sum, &a[1]) },
@@ -186,7 +182,8 @@ fn extremes_of_floats_and_booleans() {
 #[test]
 fn keys_that_stop_fitting_their_encoding() {
     let n = || null(DataType::String);
-    let words = [Scalar::string("a"), n(), Scalar::string("bb"), Scalar::string("a"), Scalar::string("twelve bytes"), n(), Scalar::string("")];
+    let words =
+        [Scalar::string("a"), n(), Scalar::string("bb"), Scalar::string("a"), Scalar::string("twelve bytes"), n(), Scalar::string("")];
     let long_words = [Scalar::string("more than twelve bytes"), Scalar::string("a"), n(), Scalar::string("twelve bytes")];
     let all: Vec<Scalar> = words.iter().chain(&long_words).cloned().collect();
     for columns in 1..=2 {

@@ -92,5 +92,9 @@ pub fn data_size(batch: &RecordBatch) -> usize {
         DataType::BinaryView => column.as_binary_view().total_buffer_bytes_used(),
         _ => 0,
     };
-    batch.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()) + long_strings(c)).sum()
+    batch
+        .columns()
+        .iter()
+        .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()) + long_strings(c))
+        .sum()
 }

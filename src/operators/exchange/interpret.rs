@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use arrow::compute::{concat_batches, take_record_batch};
 use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 
 use super::Exchange;
@@ -91,8 +91,7 @@ fn range_bounds(rdd: &Rdd, order: &[SortOrder], partitions: usize, context: &Arc
     let all: Vec<usize> = (0..rdd.num_partitions()).collect();
     let computed = Arc::new(context.runner.run_job(rdd, &all, context)?);
     let exprs: Vec<_> = order.iter().map(|o| o.expr.clone()).collect();
-    let fields: Vec<Field> =
-        exprs.iter().enumerate().map(|(i, e)| Field::new(format!("key{i}"), e.data_type().to_arrow(), true)).collect();
+    let fields: Vec<Field> = exprs.iter().enumerate().map(|(i, e)| Field::new(format!("key{i}"), e.data_type().to_arrow(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
 
     let total: usize = computed.iter().flatten().map(RecordBatch::num_rows).sum();

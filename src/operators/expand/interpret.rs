@@ -18,8 +18,7 @@ impl Expand {
     /// Those of the child and of binding.
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let input = plan.child().output();
-        let projections =
-            Arc::new(self.projections.iter().map(|p| bind_all(p, &input, context)).collect::<Result<Vec<_>>>()?);
+        let projections = Arc::new(self.projections.iter().map(|p| bind_all(p, &input, context)).collect::<Result<Vec<_>>>()?);
         let schema = arrow_schema(&self.output);
         Ok(plan.child().execute(context)?.map_partitions("Expand", move |_, input, _| {
             let (projections, schema) = (projections.clone(), schema.clone());

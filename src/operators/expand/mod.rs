@@ -1,6 +1,7 @@
 //! Expand: each input row once per projection (grouping sets).
 
 mod interpret;
+mod lower;
 
 use crate::base::Attribute;
 use crate::expr::Expr;

@@ -1,6 +1,7 @@
 //! Filter: keeps the rows for which its condition is true; NULL is not true.
 
 mod interpret;
+mod lower;
 
 use crate::expr::Expr;
 

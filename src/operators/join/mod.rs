@@ -1,6 +1,7 @@
 //! Joins. NULL keys never match (except null-aware anti joins, see `JoinType`); `condition` is what equality of keys does not say.
 
 mod interpret;
+mod lower;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Limits and top-K.
 
 mod interpret;
+mod lower;
 
 pub(super) use interpret::limited;
 

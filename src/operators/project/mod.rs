@@ -1,6 +1,8 @@
 //! Project: computes one output column per expression.
 
 mod interpret;
+mod lower;
+pub use lower::project;
 
 use crate::base::Attribute;
 use crate::expr::Expr;

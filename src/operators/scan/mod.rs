@@ -1,6 +1,7 @@
 //! Scans of tables and of literal rows.
 
 mod interpret;
+pub mod lower;
 
 pub use interpret::one_row;
 

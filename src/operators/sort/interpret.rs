@@ -37,9 +37,9 @@ impl Sort {
             sort_time.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
             let sorted = UInt32Array::from(sorted);
             let total = rows.num_rows();
-            Ok(Box::new((0..total).step_by(batch_size).map(move |at| {
-                Ok(take_record_batch(&rows, &sorted.slice(at, batch_size.min(total - at)))?)
-            })))
+            Ok(Box::new(
+                (0..total).step_by(batch_size).map(move |at| Ok(take_record_batch(&rows, &sorted.slice(at, batch_size.min(total - at)))?)),
+            ))
         }))
     }
 }

@@ -194,8 +194,6 @@ impl RangeBounds {
     pub fn locate(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
         let encoded = self.keys.encode(columns, rows)?;
         let positions: Vec<usize> = (0..self.bounds.len()).collect();
-        Ok((0..rows)
-            .map(|row| positions.partition_point(|b| self.bounds.compare_with(*b, &encoded, row).is_lt()) as u32)
-            .collect())
+        Ok((0..rows).map(|row| positions.partition_point(|b| self.bounds.compare_with(*b, &encoded, row).is_lt()) as u32).collect())
     }
 }

@@ -1,6 +1,8 @@
 //! Which operators a compiled stage can hold.
 
 use crate::base::{DataType, Settings, settings};
+use crate::codegen::support;
+use crate::expr::Expr;
 use crate::operators::{AggregateKind, Operator, SparkPlan};
 
 /// Whether the node may be part of a compiled stage; asked by CollapseCodegenStages.
@@ -20,19 +22,17 @@ pub fn supports_codegen(plan: &SparkPlan, settings: &Settings) -> Result<(), Str
 }
 
 fn operator(plan: &SparkPlan) -> Result<(), String> {
+    let expressions = |list: Vec<&Expr>| list.into_iter().try_for_each(support::expression);
     match &plan.operator {
-        Operator::Aggregate(a) if a.kind == AggregateKind::Hash => Ok(()),
-        Operator::FileScan(_)
-        | Operator::Range(_)
-        | Operator::Filter(_)
-        | Operator::Project(_)
-        | Operator::BroadcastHashJoin(_)
-        | Operator::ShuffledHashJoin(_)
-        | Operator::SortMergeJoin(_)
-        | Operator::Sort(_)
-        | Operator::LocalLimit(_)
-        | Operator::GlobalLimit(_)
-        | Operator::Expand(_) => Ok(()),
+        // Rows come in Arrow batches, which compiled loops read as they are.
+        Operator::FileScan(_) => Ok(()),
+        Operator::Filter(o) => expressions(vec![&o.condition]),
+        Operator::Project(o) => expressions(o.list.iter().collect()),
+        Operator::Expand(o) => expressions(o.projections.iter().flatten().collect()),
+        Operator::Aggregate(o) if o.kind == AggregateKind::Hash => o.unsupported(),
+        Operator::BroadcastHashJoin(o) | Operator::ShuffledHashJoin(o) => expressions(o.expressions()),
+        // These are part of a stage as Spark has it, but run interpreted between its compiled loops.
+        Operator::Range(_) | Operator::SortMergeJoin(_) | Operator::Sort(_) | Operator::LocalLimit(_) | Operator::GlobalLimit(_) => Ok(()),
         Operator::LocalTableScan(_)
         | Operator::OneRowScan
         | Operator::Aggregate(_)

@@ -1,0 +1,339 @@
+//! A pipeline: source, operators in a row, sink; and the loop that it becomes.
+//!
+//! ```text
+//! for row in first..last {            source
+//!     if !condition { continue }      filter
+//!     for match in table[hash(key)] { probe
+//!         aggregate or output         sink
+//!     }
+//! }
+//! ```
+//!
+//! `produce` is the source's loop; `consume` emits operator `index` for one row and, inside, whatever comes after it.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_module::Module;
+
+use super::aggregate::{Accumulators, AggregateSink};
+use super::emitter::{Emitter, trusted};
+use super::expr::lazy;
+use super::module::{Code, Compiler, Dump};
+use super::output::OutputSink;
+use super::probe::Probe;
+use super::scope::{Column, Row, Scope};
+use super::state::{SELECTION, Slot, StateLayout};
+use super::value::{Bounds, clif_type, type_bounds};
+use crate::base::{DataType, Result, Settings};
+use crate::expr::Expr;
+use crate::runtime::Status;
+use crate::runtime::row::RowField;
+
+/// A column of the pipeline's input.
+#[derive(Debug, Clone)]
+pub struct InputColumn {
+    pub data_type: DataType,
+    pub nullable: bool,
+    /// Hard bounds from statistics.
+    pub bounds: Option<Bounds>,
+}
+
+/// Where a pipeline's rows come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Arrow batches.
+    Batches(Vec<InputColumn>),
+    /// Packed rows, given by their addresses.
+    Rows(Vec<RowColumn>),
+}
+
+/// A field of a packed row as a column.
+#[derive(Debug, Clone)]
+pub struct RowColumn {
+    pub field: RowField,
+    pub data_type: DataType,
+    /// The field may hold values beyond its type's precision (a sum of decimals): an error.
+    pub unchecked: bool,
+}
+
+/// An operator of a pipeline; expressions are bound to the columns of what comes before it.
+#[derive(Debug, Clone)]
+pub enum Op {
+    /// All conjuncts must be true.
+    Filter(Vec<Expr>),
+    Project(Vec<Expr>),
+    Probe(Box<Probe>),
+    /// Each row once per projection.
+    Expand(Vec<Vec<Expr>>),
+    /// The slot counts down the rows still wanted.
+    Limit(Slot),
+}
+
+#[derive(Debug, Clone)]
+pub enum Sink {
+    Output(OutputSink),
+    Aggregate(Box<AggregateSink>),
+}
+
+/// A pipeline, ready to be compiled. Operators carry the name under which dumps show them.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    pub name: String,
+    pub source: (String, Source),
+    pub ops: Vec<(String, Op)>,
+    pub sink: (String, Sink),
+}
+
+/// What the emission of a pipeline carries along.
+pub struct Emission<'p> {
+    pub pipeline: &'p Pipeline,
+    /// Of an aggregate without keys.
+    pub accumulators: Option<Accumulators>,
+}
+
+/// Compiles the variant of a pipeline for batches without NULLs, or for all.
+///
+/// # Errors
+/// `Codegen`: the stage must run interpreted.
+pub fn compile(pipeline: &Pipeline, layout: &mut StateLayout, settings: &Settings, nulls: bool, dump: Dump) -> Result<(Code, Vec<bool>)> {
+    let mut compiler = Compiler::new(settings, dump)?;
+    let mut context = FunctionBuilderContext::new();
+    let columns = match &pipeline.source.1 {
+        Source::Batches(columns) => columns.len(),
+        Source::Rows(_) => 0,
+    };
+    let (function, module) = compiler.parts();
+    let config = module.isa().frontend_config();
+    let mut e = Emitter::new(function, &mut context, module, layout, columns, nulls);
+    let mut emission = Emission { pipeline, accumulators: None };
+    e.mark_operator(0);
+    if let Sink::Aggregate(sink) = &pipeline.sink.1 {
+        emission.accumulators = e.begin_accumulators(sink);
+    }
+    e.produce(&emission)?;
+    let used = e.end(config, |e| match (&pipeline.sink.1, &emission.accumulators) {
+        (Sink::Aggregate(sink), Some(accumulators)) => e.store_accumulators(sink, accumulators),
+        _ => Ok(()),
+    })?;
+    let name = format!("{}{}", pipeline.name, if nulls { "_nulls" } else { "" });
+    let names: Vec<&str> = std::iter::once(&pipeline.source.0)
+        .chain(pipeline.ops.iter().map(|o| &o.0))
+        .chain([&pipeline.sink.0])
+        .map(String::as_str)
+        .collect();
+    let code = compiler.finish(&name, &|function| super::dump::annotated(function, &names))?;
+    Ok((code, used))
+}
+
+impl Emitter<'_> {
+    /// The operator that the following instructions belong to, for dumps.
+    pub fn mark_operator(&mut self, index: usize) {
+        self.b.set_srcloc(ir::SourceLoc::new(index as u32 + 1));
+    }
+
+    /// `for i in from..to { body(i) }`
+    ///
+    /// # Errors
+    /// Those of `body`.
+    pub fn counted_loop(&mut self, from: ir::Value, to: ir::Value, body: impl FnOnce(&mut Self, ir::Value) -> Result<()>) -> Result<()> {
+        let (inside, after) = (self.b.create_block(), self.b.create_block());
+        self.b.append_block_param(inside, types::I64);
+        let any = self.compare(IntCC::SignedLessThan, from, to);
+        self.b.ins().brif(any, inside, &[BlockArg::Value(from)], after, &[]);
+        self.b.switch_to_block(inside);
+        let i = self.b.block_params(inside)[0];
+        let mark = self.mark();
+        body(self, i)?;
+        self.back_to(mark);
+        let next = self.b.ins().iadd_imm_s(i, 1);
+        let more = self.compare(IntCC::SignedLessThan, next, to);
+        self.b.ins().brif(more, inside, &[BlockArg::Value(next)], after, &[]);
+        self.b.switch_to_block(after);
+        Ok(())
+    }
+
+    fn produce(&mut self, emission: &Emission) -> Result<()> {
+        let (first, last) = (self.first, self.last);
+        match &emission.pipeline.source.1 {
+            Source::Batches(columns) => {
+                let (selecting, consumed) = self.selection_conjuncts(emission);
+                if selecting.is_empty() {
+                    return self.counted_loop(first, last, |e, i| {
+                        let row = e.batch_row(columns, i);
+                        e.consume(emission, consumed, &row)
+                    });
+                }
+                self.mark_operator(1);
+                let selection = self.slot(SELECTION);
+                let selected = self.select(columns, &selecting, selection)?;
+                self.mark_operator(0);
+                let zero = self.b.ins().iconst(types::I64, 0);
+                self.counted_loop(zero, selected, |e, k| {
+                    let offset = e.b.ins().ishl_imm_u(k, 2);
+                    let address = e.b.ins().iadd(selection, offset);
+                    let i = e.b.ins().uload32(trusted(), address, 0);
+                    let row = e.batch_row(columns, i);
+                    if let Some((_, Op::Filter(conjuncts))) = emission.pipeline.ops.first() {
+                        let rest: Vec<Expr> = conjuncts.iter().filter(|c| !selecting.contains(c)).cloned().collect();
+                        e.mark_operator(1);
+                        return e.filter(&rest, &row, &mut |e| e.consume(emission, 1, &row));
+                    }
+                    e.consume(emission, 0, &row)
+                })
+            }
+            Source::Rows(columns) => {
+                let base = self.input;
+                self.counted_loop(first, last, |e, i| {
+                    let offset = e.b.ins().ishl_imm_u(i, 3);
+                    let address = e.b.ins().iadd(base, offset);
+                    let row = e.b.ins().load(types::I64, trusted(), address, 0);
+                    let mut fields = vec![];
+                    for c in columns {
+                        let mut bounds = None;
+                        if c.unchecked {
+                            let value = e.load_field(row, &c.field);
+                            if let Some((least, most)) = type_bounds(&c.data_type) {
+                                let t = clif_type(value.kind);
+                                if value.kind.size() == 16 || most < i128::from(i64::MAX) {
+                                    let failed = e.outside(value.lo, t, least, most);
+                                    e.fail_if(failed, value.null);
+                                }
+                            }
+                            bounds = type_bounds(&c.data_type);
+                        }
+                        fields.push(Column::Field { address: row, field: c.field, data_type: c.data_type.clone(), absent: None, bounds });
+                    }
+                    let scope = Row::new(e, fields);
+                    e.consume(emission, 0, &scope)
+                })
+            }
+        }
+    }
+
+    fn batch_row(&mut self, columns: &[InputColumn], row: ir::Value) -> Scope {
+        let columns = columns
+            .iter()
+            .enumerate()
+            .map(|(index, c)| Column::Input { index, row, data_type: c.data_type.clone(), nullable: c.nullable, bounds: c.bounds })
+            .collect();
+        Row::new(self, columns)
+    }
+
+    /// The conjuncts of a filter at the start of the pipeline that can be evaluated for every row without a branch; and how many
+    /// operators are thereby done if it has no others.
+    fn selection_conjuncts(&self, emission: &Emission) -> (Vec<Expr>, usize) {
+        let Some((_, Op::Filter(conjuncts))) = emission.pipeline.ops.first() else { return (vec![], 0) };
+        (conjuncts.iter().filter(|c| !lazy(c) && !self.trivial(c)).cloned().collect(), 0)
+    }
+
+    /// Whether a conjunct holds for every row of this variant.
+    fn trivial(&self, conjunct: &Expr) -> bool {
+        matches!(conjunct, Expr::IsNotNull(inner) if matches!(inner.as_ref(), Expr::Column { nullable, .. } if !nullable || !self.nulls))
+    }
+
+    /// Writes the numbers of the rows for which all conjuncts hold to the selection vector; returns how many.
+    ///
+    /// ```text
+    /// n = 0
+    /// for i in first..last { selection[n] = i; n += c1(i) & c2(i) & … }
+    /// ```
+    fn select(&mut self, columns: &[InputColumn], conjuncts: &[Expr], selection: ir::Value) -> Result<ir::Value> {
+        let (first, last) = (self.first, self.last);
+        let count = self.b.declare_var(types::I64);
+        let zero = self.b.ins().iconst(types::I64, 0);
+        self.b.def_var(count, zero);
+        self.counted_loop(first, last, |e, i| {
+            let row = e.batch_row(columns, i);
+            let n = e.b.use_var(count);
+            let offset = e.b.ins().ishl_imm_u(n, 2);
+            let address = e.b.ins().iadd(selection, offset);
+            e.b.ins().istore32(trusted(), i, address, 0);
+            let mut pass: Option<ir::Value> = None;
+            for c in conjuncts {
+                let holds = e.predicate(c, &row)?;
+                pass = Some(match pass {
+                    Some(p) => e.b.ins().band(p, holds),
+                    None => holds,
+                });
+            }
+            if let Some(pass) = pass {
+                let pass = e.b.ins().uextend(types::I64, pass);
+                let n = e.b.ins().iadd(n, pass);
+                e.b.def_var(count, n);
+            }
+            Ok(())
+        })?;
+        Ok(self.b.use_var(count))
+    }
+
+    /// Cheap conjuncts together behind one branch, each dear or failing one behind its own.
+    fn filter(&mut self, conjuncts: &[Expr], row: &Scope, then: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        let conjuncts: Vec<&Expr> = conjuncts.iter().filter(|c| !self.trivial(c)).collect();
+        let cheap = conjuncts.iter().take_while(|c| !lazy(c)).count();
+        let Some(first) = conjuncts.first() else { return then(self) };
+        let mut pass = self.predicate(first, row)?;
+        let together = cheap.max(1);
+        for c in &conjuncts[1..together] {
+            let holds = self.predicate(c, row)?;
+            pass = self.b.ins().band(pass, holds);
+        }
+        let rest: Vec<Expr> = conjuncts[together..].iter().map(|c| (*c).clone()).collect();
+        self.when(pass, |e| e.filter(&rest, row, then))
+    }
+
+    /// Emits operator `index` (or, past the last, the sink) for one row.
+    ///
+    /// # Errors
+    /// `Codegen` for what cannot be compiled.
+    pub fn consume(&mut self, emission: &Emission, index: usize, row: &Scope) -> Result<()> {
+        self.mark_operator(index + 1);
+        let Some((_, op)) = emission.pipeline.ops.get(index) else {
+            return match &emission.pipeline.sink.1 {
+                Sink::Output(sink) => self.output(sink, row),
+                Sink::Aggregate(sink) => self.aggregate(sink, emission.accumulators.as_ref(), row),
+            };
+        };
+        match op {
+            Op::Filter(conjuncts) => self.filter(conjuncts, row, &mut |e| e.consume(emission, index + 1, row)),
+            Op::Project(list) => {
+                let columns = list.iter().map(|x| Column::Computed { expr: std::rc::Rc::new(x.clone()), scope: row.clone() }).collect();
+                let projected = Row::new(self, columns);
+                self.consume(emission, index + 1, &projected)
+            }
+            Op::Probe(probe) => self.probe(probe, row, &mut |e, joined| e.consume(emission, index + 1, joined)),
+            Op::Expand(projections) => self.expand(projections, row, emission, index),
+            Op::Limit(slot) => self.limit(*slot, |e| e.consume(emission, index + 1, row)),
+        }
+    }
+
+    /// ```text
+    /// for p in 0..projections { match p { 0 => columns = …, 1 => columns = …, … }; consume }
+    /// ```
+    fn expand(&mut self, projections: &[Vec<Expr>], row: &Scope, emission: &Emission, index: usize) -> Result<()> {
+        for projection in projections {
+            let mark = self.mark();
+            let columns = projection.iter().map(|x| Column::Computed { expr: std::rc::Rc::new(x.clone()), scope: row.clone() }).collect();
+            let projected = Row::new(self, columns);
+            self.consume(emission, index + 1, &projected)?;
+            self.back_to(mark);
+        }
+        Ok(())
+    }
+
+    /// ```text
+    /// if wanted == 0 { return Stop }
+    /// wanted -= 1; consume
+    /// ```
+    fn limit(&mut self, slot: Slot, then: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let wanted = self.load_slot(slot, types::I64);
+        let (go_on, stop) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(wanted, go_on, &[], stop, &[]);
+        self.b.switch_to_block(stop);
+        self.leave(Status::Stop);
+        self.b.switch_to_block(go_on);
+        let left = self.b.ins().iadd_imm_s(wanted, -1);
+        self.store_slot(slot, left);
+        then(self)
+    }
+}

@@ -1,0 +1,341 @@
+//! The probe of a join table, inline.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
+
+use super::emitter::{Emitter, trusted};
+use super::expr::boolean;
+use super::scope::{Column, Row, Scope};
+use super::state::Slot;
+use super::value::Bounds;
+use crate::base::{DataType, Result};
+use crate::expr::Expr;
+use crate::runtime::join_table::{DIRECTORY, SHIFT};
+use crate::runtime::row::RowField;
+
+/// Which rows a probe passes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// Each match, with the build row's columns.
+    Inner,
+    /// Each match; a row without one once, with NULLs.
+    Outer,
+    /// A row with a match, once.
+    Semi,
+    /// A row without a match.
+    Anti,
+    /// NOT IN: nothing if the build side has a NULL key; a NULL key only if the build side is empty.
+    NullAwareAnti,
+    /// Every row, with whether there is a match.
+    Existence,
+}
+
+/// A column of the build side as a field of the table's rows.
+#[derive(Debug, Clone)]
+pub struct BuildColumn {
+    pub field: RowField,
+    pub data_type: DataType,
+    pub bounds: Option<Bounds>,
+}
+
+/// Looks up each row in a join table.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Slot with the table's address.
+    pub table: Slot,
+    /// Slot with the address of a row of zeros, for outer joins.
+    pub null_row: Slot,
+    /// Slot with bit 0: the build side has a NULL key; bit 1: it has no rows.
+    pub flags: Slot,
+    pub kind: ProbeKind,
+    /// Over the probing rows; paired with the fields of the build keys.
+    pub keys: Vec<(Expr, DataType, RowField)>,
+    pub build: Vec<BuildColumn>,
+    /// Bytes of a build row.
+    pub row_size: usize,
+    /// The build side's columns come first in the output (and in `condition`).
+    pub build_first: bool,
+    /// Over both sides' columns; decides what is a match besides the keys.
+    pub condition: Option<Expr>,
+}
+
+type Then<'a> = &'a mut dyn FnMut(&mut Emitter, &Scope) -> Result<()>;
+
+impl Emitter<'_> {
+    /// ```text
+    /// hash = hash(keys); word = directory[hash >> shift]
+    /// if word has the hash's filter bits {
+    ///     for row in directory[(hash >> shift) - 1].end .. word.end { if row.keys == keys && condition { consume } }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `Codegen` for what cannot be compiled.
+    pub fn probe(&mut self, probe: &Probe, row: &Scope, then: Then) -> Result<()> {
+        let mut keys = vec![];
+        let mut null_key = None;
+        for (expr, _, _) in &probe.keys {
+            let key = self.expr(expr, row)?;
+            null_key = self.either_null(null_key, key.null);
+            keys.push(key);
+        }
+        let typed: Vec<_> = keys.iter().map(|k| k.with_null(None)).zip(probe.keys.iter().map(|k| &k.1)).collect();
+        // A NULL key's bytes may be anything, but hashing a long string reads memory: such keys do not get there.
+        let guarded: Vec<_> = keys.iter().zip(&typed).map(|(k, t)| (if k.hi.is_some() { *k } else { t.0 }, t.1)).collect();
+        let hash = self.hash(&guarded)?;
+        let table = self.slot(probe.table);
+        let directory = self.hoist(table, DIRECTORY, types::I64);
+        let shift = self.hoist(table, SHIFT, types::I64);
+        let bucket = self.b.ins().ushr(hash, shift);
+        let offset = self.b.ins().ishl_imm_u(bucket, 3);
+        let address = self.b.ins().iadd(directory, offset);
+        let word = self.b.ins().load(types::I64, trusted(), address, 0);
+        let bits = self.filter_bits(hash);
+        let there = self.b.ins().band(word, bits);
+        let mut likely = self.compare(IntCC::Equal, there, bits);
+        if let Some(null) = null_key {
+            likely = self.b.ins().band_not(likely, null);
+        }
+        let found = Found { address, word, keys: keys.iter().map(|k| k.with_null(None)).collect(), likely };
+        match probe.kind {
+            ProbeKind::Inner => self.each_match(probe, &found, row, then),
+            ProbeKind::Outer => self.outer(probe, &found, row, then),
+            ProbeKind::Semi => {
+                let any = self.any_match(probe, &found, row)?;
+                self.when(any, |e| then(e, row))
+            }
+            ProbeKind::Anti => {
+                let any = self.any_match(probe, &found, row)?;
+                let none = self.b.ins().bxor_imm_u(any, 1);
+                self.when(none, |e| then(e, row))
+            }
+            ProbeKind::NullAwareAnti => {
+                let any = self.any_match(probe, &found, row)?;
+                let none = self.b.ins().bxor_imm_u(any, 1);
+                let flags = self.slot_as(probe.flags, types::I8);
+                let build_null = self.b.ins().band_imm_u(flags, 1);
+                let empty = self.b.ins().ushr_imm_u(flags, 1);
+                let mut pass = self.b.ins().band_not(none, build_null);
+                if let Some(null) = null_key {
+                    pass = self.b.ins().band_not(pass, null);
+                }
+                let pass = self.b.ins().bor(pass, empty);
+                self.when(pass, |e| then(e, row))
+            }
+            ProbeKind::Existence => {
+                let any = self.any_match(probe, &found, row)?;
+                let mut columns = row_columns(row);
+                columns.push(Column::Known(boolean(any)));
+                let scope = Row::new(self, columns);
+                then(self, &scope)
+            }
+        }
+    }
+
+    /// Two bits of sixteen, as `crate::runtime::join_table::filter_bits`.
+    fn filter_bits(&mut self, hash: ir::Value) -> ir::Value {
+        let one = self.b.ins().iconst(types::I64, 1);
+        let low = self.b.ins().band_imm_u(hash, 15);
+        let second = self.b.ins().ushr_imm_u(hash, 4);
+        let second = self.b.ins().band_imm_u(second, 15);
+        let (a, b) = (self.b.ins().ishl(one, low), self.b.ins().ishl(one, second));
+        self.b.ins().bor(a, b)
+    }
+
+    fn range(&mut self, found: &Found) -> (ir::Value, ir::Value) {
+        let before = self.b.ins().load(types::I64, trusted(), found.address, -8);
+        let start = self.b.ins().ushr_imm_u(before, 16);
+        let end = self.b.ins().ushr_imm_u(found.word, 16);
+        (start, end)
+    }
+
+    fn keys_equal(&mut self, probe: &Probe, found: &Found, build_row: ir::Value) -> Result<ir::Value> {
+        let mut all: Option<ir::Value> = None;
+        for ((_, _, field), key) in probe.keys.iter().zip(&found.keys) {
+            let stored = self.load_field(build_row, &RowField { null: None, ..*field });
+            let equal = self.equal(key, &stored)?;
+            all = Some(match all {
+                Some(a) => self.b.ins().band(a, equal),
+                None => equal,
+            });
+        }
+        Ok(all.unwrap_or_else(|| self.b.ins().iconst(types::I8, 1)))
+    }
+
+    /// The probing row with the columns of a build row (`absent`: all NULL where it holds).
+    fn joined(&mut self, probe: &Probe, row: &Scope, build_row: ir::Value, absent: Option<ir::Value>) -> Scope {
+        let build = probe.build.iter().map(|c| Column::Field {
+            address: build_row,
+            field: c.field,
+            data_type: c.data_type.clone(),
+            absent,
+            bounds: c.bounds,
+        });
+        let stream = row_columns(row);
+        let columns = if probe.build_first { build.chain(stream).collect() } else { stream.into_iter().chain(build).collect() };
+        Row::new(self, columns)
+    }
+
+    /// Runs `then` for each match.
+    fn each_match(&mut self, probe: &Probe, found: &Found, row: &Scope, then: Then) -> Result<()> {
+        self.when(found.likely, |e| {
+            let (start, end) = e.range(found);
+            e.rows(start, end, probe.row_size, |e, build_row| {
+                let equal = e.keys_equal(probe, found, build_row)?;
+                e.when(equal, |e| {
+                    let joined = e.joined(probe, row, build_row, None);
+                    match &probe.condition {
+                        Some(condition) => {
+                            let holds = e.predicate(condition, &joined)?;
+                            e.when(holds, |e| then(e, &joined))
+                        }
+                        None => then(e, &joined),
+                    }
+                })
+            })
+        })
+    }
+
+    /// `for row in start..end step size { body }` over addresses.
+    fn rows(&mut self, start: ir::Value, end: ir::Value, size: usize, body: impl FnOnce(&mut Self, ir::Value) -> Result<()>) -> Result<()> {
+        let (inside, after) = (self.b.create_block(), self.b.create_block());
+        self.b.append_block_param(inside, types::I64);
+        let any = self.compare(IntCC::UnsignedLessThan, start, end);
+        self.b.ins().brif(any, inside, &[BlockArg::Value(start)], after, &[]);
+        self.b.switch_to_block(inside);
+        let at = self.b.block_params(inside)[0];
+        let mark = self.mark();
+        body(self, at)?;
+        self.back_to(mark);
+        let next = self.b.ins().iadd_imm_s(at, size as i64);
+        let more = self.compare(IntCC::UnsignedLessThan, next, end);
+        self.b.ins().brif(more, inside, &[BlockArg::Value(next)], after, &[]);
+        self.b.switch_to_block(after);
+        Ok(())
+    }
+
+    /// Whether there is a match (0 or 1); stops at the first.
+    fn any_match(&mut self, probe: &Probe, found: &Found, row: &Scope) -> Result<ir::Value> {
+        let (search, inside, next_block, after) =
+            (self.b.create_block(), self.b.create_block(), self.b.create_block(), self.b.create_block());
+        self.b.append_block_param(inside, types::I64);
+        self.b.append_block_param(after, types::I8);
+        let (no, yes) = (self.b.ins().iconst(types::I8, 0), self.b.ins().iconst(types::I8, 1));
+        let (no, yes) = (BlockArg::Value(no), BlockArg::Value(yes));
+        self.b.ins().brif(found.likely, search, &[], after, &[no]);
+        self.b.switch_to_block(search);
+        let mark = self.mark();
+        let (start, end) = self.range(found);
+        let any = self.compare(IntCC::UnsignedLessThan, start, end);
+        self.b.ins().brif(any, inside, &[BlockArg::Value(start)], after, &[no]);
+        self.b.switch_to_block(inside);
+        let at = self.b.block_params(inside)[0];
+        let equal = self.keys_equal(probe, found, at)?;
+        match &probe.condition {
+            Some(condition) => {
+                let check = self.b.create_block();
+                self.b.ins().brif(equal, check, &[], next_block, &[]);
+                self.b.switch_to_block(check);
+                let joined = self.joined(probe, row, at, None);
+                let holds = self.predicate(condition, &joined)?;
+                self.b.ins().brif(holds, after, &[yes], next_block, &[]);
+            }
+            None => {
+                self.b.ins().brif(equal, after, &[yes], next_block, &[]);
+            }
+        }
+        self.back_to(mark);
+        self.b.switch_to_block(next_block);
+        let next = self.b.ins().iadd_imm_s(at, probe.row_size as i64);
+        let more = self.compare(IntCC::UnsignedLessThan, next, end);
+        self.b.ins().brif(more, inside, &[BlockArg::Value(next)], after, &[no]);
+        self.b.switch_to_block(after);
+        Ok(self.b.block_params(after)[0])
+    }
+
+    /// As [`Self::each_match`]; after the last match, or at once without candidates, the row of zeros stands for no match. One
+    /// copy of what follows serves both.
+    ///
+    /// ```text
+    /// at = start; matched = false
+    /// loop {
+    ///     if at < end { row = at; at += size; if !match(row) { continue }; matched = true; absent = false }
+    ///     else if matched { break } else { row = zeros; absent = true; matched = true }
+    ///     consume
+    /// }
+    /// ```
+    fn outer(&mut self, probe: &Probe, found: &Found, row: &Scope, then: Then) -> Result<()> {
+        let zeros = self.slot(probe.null_row);
+        let (zero, one) = (self.b.ins().iconst(types::I8, 0), self.b.ins().iconst(types::I8, 1));
+        let nowhere = self.b.ins().iconst(types::I64, 0);
+        let range = self.either(
+            found.likely,
+            &[types::I64, types::I64],
+            |e| {
+                let (start, end) = e.range(found);
+                Ok(vec![start, end])
+            },
+            |_| Ok(vec![nowhere, nowhere]),
+        )?;
+        let (header, compare, none, body, after) =
+            (self.b.create_block(), self.b.create_block(), self.b.create_block(), self.b.create_block(), self.b.create_block());
+        self.b.append_block_param(header, types::I64);
+        self.b.append_block_param(header, types::I8);
+        for t in [types::I64, types::I64, types::I8] {
+            self.b.append_block_param(body, t);
+        }
+        self.b.ins().jump(header, &[BlockArg::Value(range[0]), BlockArg::Value(zero)]);
+        self.b.switch_to_block(header);
+        let (at, matched) = (self.b.block_params(header)[0], self.b.block_params(header)[1]);
+        let mark = self.mark();
+        let more = self.compare(IntCC::UnsignedLessThan, at, range[1]);
+        self.b.ins().brif(more, compare, &[], none, &[]);
+        self.b.switch_to_block(none);
+        let end = range[1];
+        self.b.ins().brif(matched, after, &[], body, &[BlockArg::Value(zeros), BlockArg::Value(end), BlockArg::Value(one)]);
+        self.b.switch_to_block(compare);
+        let next = self.b.ins().iadd_imm_s(at, probe.row_size as i64);
+        let equal = self.keys_equal(probe, found, at)?;
+        let mut holds = equal;
+        if let Some(condition) = &probe.condition {
+            let out = self.either(
+                equal,
+                &[types::I8],
+                |e| {
+                    let joined = e.joined(probe, row, at, None);
+                    Ok(vec![e.predicate(condition, &joined)?])
+                },
+                |_| Ok(vec![zero]),
+            )?;
+            holds = out[0];
+        }
+        self.back_to(mark);
+        self.b.ins().brif(
+            holds,
+            body,
+            &[BlockArg::Value(at), BlockArg::Value(next), BlockArg::Value(zero)],
+            header,
+            &[BlockArg::Value(next), BlockArg::Value(matched)],
+        );
+        self.b.switch_to_block(body);
+        let params = self.b.block_params(body).to_vec();
+        let joined = self.joined(probe, row, params[0], Some(params[2]));
+        then(self, &joined)?;
+        self.back_to(mark);
+        self.b.ins().jump(header, &[BlockArg::Value(params[1]), BlockArg::Value(one)]);
+        self.b.switch_to_block(after);
+        Ok(())
+    }
+}
+
+/// A candidate bucket for a probing row.
+struct Found {
+    address: ir::Value,
+    word: ir::Value,
+    keys: Vec<super::value::Value>,
+    likely: ir::Value,
+}
+
+fn row_columns(row: &Scope) -> Vec<Column> {
+    (0..row.columns().len()).map(|i| Column::Same { scope: row.clone(), index: i }).collect()
+}

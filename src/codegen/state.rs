@@ -1,0 +1,121 @@
+//! What a task's state array holds: one 64-bit slot for everything that generated code reaches.
+//!
+//! Code names no address and no constant of the query; it loads slots. The layout is made while lowering, the array once per
+//! task from the layout.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::Scalar;
+use crate::runtime::StrRef;
+use crate::runtime::symbols::{DecimalFunction, IntegerSet, StringFunction, StringPredicate};
+
+/// A slot's number.
+pub type Slot = usize;
+
+/// The selection vector's address: one 32-bit row number per row of the largest batch.
+pub const SELECTION: Slot = 0;
+/// Two slots into which helpers write 16-byte results.
+pub const SCRATCH: Slot = 1;
+const FIRST_FREE: Slot = 3;
+
+/// Objects made at plan time that helpers use.
+#[derive(Clone)]
+pub enum Helper {
+    Predicate(Arc<StringPredicate>),
+    Function(Arc<StringFunction>),
+    Integers(Arc<IntegerSet>),
+    Decimal(Arc<DecimalFunction>),
+}
+
+/// What fills a slot before a task runs.
+#[derive(Clone)]
+enum Init {
+    Word(u64),
+    Helper(Helper),
+    /// Filled by whoever runs the stage (tables, builders, counters).
+    Later,
+}
+
+/// The slots of a stage.
+#[derive(Clone, Default)]
+pub struct StateLayout {
+    slots: Vec<Init>,
+    constants: HashMap<Scalar, Slot>,
+    /// Bytes that string constants point to.
+    strings: Vec<Arc<str>>,
+}
+
+impl StateLayout {
+    pub fn new() -> Self {
+        Self { slots: vec![Init::Later; FIRST_FREE], ..Self::default() }
+    }
+
+    fn push(&mut self, init: Init) -> Slot {
+        self.slots.push(init);
+        self.slots.len() - 1
+    }
+
+    /// A slot that the stage's runner fills.
+    pub fn reserve(&mut self) -> Slot {
+        self.push(Init::Later)
+    }
+
+    /// The slot holding the address of a helper object.
+    pub fn helper(&mut self, helper: Helper) -> Slot {
+        self.push(Init::Helper(helper))
+    }
+
+    /// The first slot of a constant: one, or two for strings and 128-bit decimals. The same constant has the same slot.
+    pub fn constant(&mut self, value: &Scalar) -> Slot {
+        if let Some(slot) = self.constants.get(value) {
+            return *slot;
+        }
+        let slot = match value {
+            Scalar::String(s) => {
+                self.strings.push(s.clone());
+                let word = StrRef::new(s.as_bytes());
+                let first = self.push(Init::Word(word.lo));
+                self.push(Init::Word(word.hi));
+                first
+            }
+            Scalar::Float(v) => self.push(Init::Word(u64::from(v.to_bits()))),
+            Scalar::Double(v) => self.push(Init::Word(v.to_bits())),
+            other => {
+                let v = other.as_i128().unwrap_or_default();
+                let first = self.push(Init::Word(v as u64));
+                if matches!(other, Scalar::Decimal { .. }) {
+                    self.push(Init::Word((v >> 64) as u64));
+                }
+                first
+            }
+        };
+        self.constants.insert(value.clone(), slot);
+        slot
+    }
+
+    /// How many slots there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Never true: some slots are fixed.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The words of a task's state from slot `from` on; slots that the stage's runner fills are 0.
+    pub fn instantiate(&self, from: Slot) -> Vec<u64> {
+        self.slots[from..]
+            .iter()
+            .map(|init| match init {
+                Init::Word(w) => *w,
+                Init::Helper(Helper::Predicate(p)) => Arc::as_ptr(p) as u64,
+                Init::Helper(Helper::Function(f)) => Arc::as_ptr(f) as u64,
+                Init::Helper(Helper::Integers(s)) => Arc::as_ptr(s) as u64,
+                Init::Helper(Helper::Decimal(d)) => Arc::as_ptr(d) as u64,
+                Init::Later => 0,
+            })
+            .collect()
+    }
+}

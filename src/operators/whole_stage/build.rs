@@ -1,0 +1,54 @@
+//! Build sides of compiled joins: from batches to join tables.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+
+use super::region::JoinObject;
+use crate::base::{Error, Result};
+use crate::expr::evaluate::evaluate_all;
+use crate::rdd::{Rdd, TaskContext};
+use crate::runtime::{JoinTable, hash, pack};
+
+/// The table of a join: of a broadcast, built once for all tasks; else of this task's partition of the build side.
+///
+/// # Errors
+/// Those of computing the build side and its keys.
+pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task: &TaskContext) -> Result<Arc<JoinTable>> {
+    let Some(build) = build else {
+        let relation = join.build.execute_broadcast(&task.query)?;
+        let mut problem = None;
+        let table = relation.compiled.get_or_init(|| -> Arc<dyn std::any::Any + Send + Sync> {
+            match table(join, &relation.batches) {
+                Ok(table) => Arc::new(table),
+                Err(e) => {
+                    problem = Some(e);
+                    Arc::new(())
+                }
+            }
+        });
+        if let Some(e) = problem {
+            return Err(e);
+        }
+        return table.clone().downcast().map_err(|_| Error::internal("a broadcast's join table could not be built"));
+    };
+    let batches = build.compute(partition, task)?.collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(table(join, &batches)?))
+}
+
+fn table(join: &JoinObject, batches: &[RecordBatch]) -> Result<JoinTable> {
+    let mut hashes: Vec<Option<u64>> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    let mut columns: Vec<Vec<ArrayRef>> = vec![];
+    for batch in batches {
+        let keys = evaluate_all(&join.keys, batch)?;
+        let mut words = vec![hash::SEED; batch.num_rows()];
+        for key in &keys {
+            pack::hash_column(key, &mut words)?;
+        }
+        let nulls: Vec<_> = keys.iter().filter_map(|k| k.nulls().filter(|n| n.null_count() > 0)).collect();
+        hashes.extend(words.into_iter().enumerate().map(|(i, h)| nulls.iter().all(|n| n.is_valid(i)).then_some(h)));
+        let computed = keys.iter().zip(&join.key_fields).filter(|(_, f)| **f >= batch.num_columns()).map(|(k, _)| k.clone());
+        columns.push(batch.columns().iter().cloned().chain(computed).collect());
+    }
+    JoinTable::build(join.layout.clone(), &hashes, columns)
+}

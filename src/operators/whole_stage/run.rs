@@ -1,0 +1,140 @@
+//! Executing a stage: which parts run compiled, and the choice between engines.
+
+use std::sync::Arc;
+
+use super::WholeStageCodegen;
+use super::region::{Region, lowerable, resolve_in};
+use super::stage::Stage;
+use super::task::Task;
+use crate::base::{ErrorClass, Result, settings};
+use crate::codegen::Dump;
+use crate::operators::{Operator, SparkPlan};
+use crate::rdd::{Dependency, QueryContext, Rdd};
+
+/// What the tasks of a part share.
+pub struct Shared {
+    pub stage: Stage,
+    /// The plan node whose metrics the part's are.
+    pub node: u64,
+    pub input: Rdd,
+    /// The build sides of shuffled joins, in order of the join objects.
+    pub builds: Vec<Option<Rdd>>,
+    /// The same rows by the interpreter.
+    pub interpreted: Rdd,
+}
+
+impl WholeStageCodegen {
+    /// # Errors
+    /// Those of describing the operators; what cannot be compiled runs interpreted unless `sql.codegen.fallback` is off.
+    pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+        if context.settings.text(&settings::MODE) == "interpreted" {
+            return plan.child().execute(context);
+        }
+        self.execute_part(plan.child(), context)
+    }
+
+    /// An operator inside the stage: compiled with what fuses below it, or interpreted over compiled inputs.
+    fn execute_part(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+        if !lowerable(plan) {
+            return if inputs_compile(plan) { over_stages(plan, self.stage_id).execute(context) } else { plan.execute(context) };
+        }
+        let resolve = resolve_in(context);
+        let region = match Region::lower(plan, self.stage_id, &resolve) {
+            Ok(region) => region,
+            Err(e) if e.class == ErrorClass::Codegen && context.settings.bool(&settings::CODEGEN_FALLBACK) => return plan.execute(context),
+            Err(e) => return Err(e),
+        };
+        let Some(input_plan) = region.input.clone() else { return plan.execute(context) };
+        if region.only_renames() {
+            return plan.execute(context);
+        }
+        let input = self.execute_part(&input_plan, context)?;
+        let stage = Stage::new(region, context.settings.clone(), Dump::Nothing);
+        let mut dependencies = vec![Dependency::Narrow(input.clone())];
+        let mut builds = vec![];
+        for join in stage.objects.iter().filter_map(super::region::Object::join) {
+            let build = if join.broadcast { None } else { Some(self.execute_part(&join.build, context)?) };
+            dependencies.extend(build.iter().cloned().map(Dependency::Narrow));
+            builds.push(build);
+        }
+        let interpreted = plan.execute(context)?;
+        let name = format!("WholeStageCodegen ({})", self.stage_id);
+        let partitions = input.num_partitions();
+        let shared = Arc::new(Shared { stage, node: plan.id, input, builds, interpreted });
+        let auto = context.settings.text(&settings::MODE) == "auto";
+        let least = context.settings.int(&settings::JIT_MIN_ROWS).max(0) as u64;
+        let scanned = scanned_rows(&input_plan);
+        Ok(Rdd::new(name, partitions, dependencies, move |p, task| {
+            if auto && rows_to_come(&shared.input, scanned).is_some_and(|rows| rows < least) {
+                return shared.interpreted.compute(p, task);
+            }
+            Task::start(shared.clone(), p, task)
+        }))
+    }
+}
+
+/// Whether an operator that is interpreted within a stage has inputs that compile.
+fn inputs_compile(plan: &SparkPlan) -> bool {
+    !matches!(plan.operator, Operator::InputAdapter) && plan.children.iter().any(|c| !matches!(c.operator, Operator::InputAdapter))
+}
+
+/// The same node over inputs that are stages of their own.
+fn over_stages(plan: &Arc<SparkPlan>, stage_id: usize) -> Arc<SparkPlan> {
+    let wrap = |child: &Arc<SparkPlan>| match child.operator {
+        Operator::InputAdapter => child.clone(),
+        _ => Arc::new(SparkPlan {
+            id: child.id,
+            operator: Operator::WholeStageCodegen(WholeStageCodegen { stage_id }),
+            children: vec![child.clone()],
+        }),
+    };
+    Arc::new(SparkPlan { id: plan.id, operator: plan.operator.clone(), children: plan.children.iter().map(wrap).collect() })
+}
+
+/// The topmost operators of the compiled parts of a stage, from the stage's root down.
+pub fn compiled_parts(plan: &Arc<SparkPlan>) -> Vec<Arc<SparkPlan>> {
+    let mut out = vec![];
+    let mut visit = vec![(plan.clone(), false)];
+    while let Some((node, inside)) = visit.pop() {
+        if matches!(node.operator, Operator::InputAdapter) {
+            continue;
+        }
+        let fused = lowerable(&node);
+        if fused && !inside {
+            out.push(node.clone());
+        }
+        for (i, child) in node.children.iter().enumerate() {
+            let continues = match &node.operator {
+                Operator::BroadcastHashJoin(j) | Operator::ShuffledHashJoin(j) => i == j.build.stream().index(),
+                _ => true,
+            };
+            visit.push((child.clone(), fused && continues));
+        }
+    }
+    out
+}
+
+/// Rows of the table that a scan reads, where known.
+fn scanned_rows(plan: &SparkPlan) -> Option<u64> {
+    match &plan.operator {
+        Operator::FileScan(scan) => scan.source.statistics().row_count,
+        _ => None,
+    }
+}
+
+/// Rows that a part is to read in all its tasks, as far as known before it runs: of a scan from statistics, of shuffles from what
+/// they wrote.
+fn rows_to_come(input: &Rdd, scanned: Option<u64>) -> Option<u64> {
+    if scanned.is_some() {
+        return scanned;
+    }
+    let mut total = None;
+    for dependency in input.dependencies() {
+        let rows = match dependency {
+            Dependency::Narrow(parent) => rows_to_come(parent, None)?,
+            Dependency::Shuffle(shuffle) => shuffle.output()?.iter().flatten().map(|b| b.num_rows() as u64).sum(),
+        };
+        total = Some(total.unwrap_or(0) + rows);
+    }
+    total
+}

@@ -1,0 +1,160 @@
+//! A compiled stage: pipelines whose functions are made when first needed.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use super::WholeStageCodegen;
+use super::region::{Object, Region, any_value, resolve_in};
+use crate::base::{Attribute, Error, Result, Settings};
+use crate::codegen::pipeline::compile;
+use crate::codegen::state::{Slot, StateLayout};
+use crate::codegen::{Code, Dump, Pipeline, Source};
+use crate::expr::Expr;
+use crate::operators::{Operator, SparkPlan};
+use crate::rdd::QueryContext;
+
+/// A function and the input columns that it reads.
+pub struct Variant {
+    pub code: Code,
+    pub used: Vec<bool>,
+    /// Slots that the function's code knows; a task's state must have as many.
+    pub slots: usize,
+}
+
+/// A pipeline with its two variants: for batches without NULLs in the columns read, and for all.
+pub struct StagePipeline {
+    pub pipeline: Pipeline,
+    variants: [OnceLock<Result<Arc<Variant>>>; 2],
+}
+
+/// The lowered form of a stage (or of a part of it), shared by its tasks.
+pub struct Stage {
+    pub pipelines: Vec<StagePipeline>,
+    pub objects: Vec<Object>,
+    pub row_sources: Vec<usize>,
+    pub output: Slot,
+    /// The columns of the output.
+    pub attributes: Vec<Attribute>,
+    pub layout: Mutex<StateLayout>,
+    pub settings: Settings,
+    dump: Dump,
+}
+
+impl Stage {
+    pub fn new(region: Region, settings: Settings, dump: Dump) -> Self {
+        let pipelines = region.pipelines.into_iter().map(|pipeline| StagePipeline { pipeline, variants: Default::default() }).collect();
+        Self {
+            pipelines,
+            objects: region.objects,
+            row_sources: region.row_sources,
+            output: region.output,
+            attributes: region.attributes,
+            layout: Mutex::new(region.layout),
+            settings,
+            dump,
+        }
+    }
+
+    /// The function of pipeline `index` for batches with (or without) NULLs, compiled at the first call.
+    ///
+    /// # Errors
+    /// `Codegen`.
+    pub fn variant(&self, index: usize, nulls: bool, context: Option<(&QueryContext, u64)>) -> Result<Arc<Variant>> {
+        let pipeline = &self.pipelines[index];
+        let nulls = nulls && pipeline.can_have_nulls();
+        pipeline.variants[usize::from(nulls)]
+            .get_or_init(|| {
+                let mut layout = self.layout.lock().unwrap_or_else(|e| e.into_inner());
+                let (code, used) = compile(&pipeline.pipeline, &mut layout, &self.settings, nulls, self.dump)?;
+                if let Some((context, node)) = context {
+                    context.metric(node, "compileTime").fetch_add(code.compile_time.as_nanos() as u64, Ordering::Relaxed);
+                    context.metric(node, "codeSize").fetch_add(code.size as u64, Ordering::Relaxed);
+                }
+                Ok(Arc::new(Variant { code, used, slots: layout.len() }))
+            })
+            .clone()
+    }
+}
+
+impl StagePipeline {
+    fn can_have_nulls(&self) -> bool {
+        match &self.pipeline.source.1 {
+            Source::Batches(columns) => columns.iter().any(|c| c.nullable),
+            Source::Rows(_) => false,
+        }
+    }
+}
+
+/// A stage's functions, compiled for people to look at.
+#[derive(Debug, Default)]
+pub struct CompiledStage {
+    clif: String,
+    clif_optimized: String,
+    disassembly: String,
+    code_size: usize,
+    compile_time: Duration,
+}
+
+impl CompiledStage {
+    /// CLIF as generated, annotated by operator; a function per pipeline.
+    pub fn clif(&self) -> &str {
+        &self.clif
+    }
+
+    /// CLIF after Cranelift's optimizations.
+    pub fn clif_optimized(&self) -> &str {
+        &self.clif_optimized
+    }
+
+    /// Machine code as assembly text.
+    pub fn disassembly(&self) -> &str {
+        &self.disassembly
+    }
+
+    /// Bytes of machine code.
+    pub fn code_size(&self) -> usize {
+        self.code_size
+    }
+
+    /// What compiling all functions took.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+}
+
+/// Compiles a stage to be looked at: the variants for batches without NULLs. Nothing runs; a scalar subquery without a value yet
+/// has a stand-in.
+///
+/// # Errors
+/// `Codegen` for what cannot be compiled.
+pub fn compile_stage(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<CompiledStage>> {
+    let Operator::WholeStageCodegen(WholeStageCodegen { stage_id }) = plan.operator else {
+        return Err(Error::internal("not a compiled stage"));
+    };
+    let in_query = resolve_in(context);
+    let resolve = |e: &Expr| in_query(e).or_else(|_| Ok(any_value(&e.data_type())));
+    let mut out = CompiledStage::default();
+    for part in super::run::compiled_parts(plan.child()) {
+        let region = Region::lower(&part, stage_id, &resolve)?;
+        if region.only_renames() {
+            continue;
+        }
+        let stage = Stage::new(region, context.settings.clone(), Dump::Texts);
+        for i in 0..stage.pipelines.len() {
+            let variant = stage.variant(i, false, None)?;
+            let code = &variant.code;
+            for (all, one) in
+                [(&mut out.clif, &code.clif), (&mut out.clif_optimized, &code.clif_optimized), (&mut out.disassembly, &code.disassembly)]
+            {
+                if !all.is_empty() {
+                    all.push('\n');
+                }
+                all.push_str(one);
+            }
+            out.code_size += code.size;
+            out.compile_time += code.compile_time;
+        }
+    }
+    Ok(Arc::new(out))
+}

@@ -1,0 +1,335 @@
+//! One task of a compiled part: its state, its tables, the loop over batches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{Array, RecordBatch};
+
+use super::build;
+use super::region::Object;
+use super::run::Shared;
+use super::stage::Variant;
+use crate::base::schema::arrow_schema;
+use crate::base::{Error, Result};
+use crate::codegen::Sink;
+use crate::codegen::aggregate::AggregateSink;
+use crate::codegen::state::{SELECTION, Slot};
+use crate::rdd::{BatchStream, TaskContext};
+use crate::runtime::batch::ColumnView;
+use crate::runtime::{AggregateTable, BatchView, JoinTable, Output, RowLayout, Status};
+
+/// Rows per call of a pipeline: their columns and the selection vector stay in the cache.
+const ROWS_PER_CALL: usize = 4096;
+
+/// See the module. Everything that slots point to is owned here or by `shared`.
+pub struct Task {
+    shared: Arc<Shared>,
+    partition: usize,
+    context: TaskContext,
+    state: Vec<u64>,
+    selection: Vec<u32>,
+    view: BatchView,
+    output: Box<Output>,
+    /// Objects by their place in the stage.
+    tables: Vec<Owned>,
+    batch_size: usize,
+}
+
+/// What a task owns for an [`Object`].
+enum Owned {
+    Groups(Box<AggregateTable>),
+    Group(Vec<u64>),
+    Join { _table: Arc<JoinTable>, _null_row: Vec<u64> },
+    Nothing,
+}
+
+/// How a pipeline ended for a batch.
+enum Flow {
+    More,
+    Stop,
+}
+
+/// Why a pipeline did not go on.
+enum Failure {
+    /// Generated code met an error; the interpreter knows which.
+    Row,
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Failure::Other(e)
+    }
+}
+
+impl Task {
+    /// Runs all pipelines but the last, and gives the rows of the last as they come.
+    ///
+    /// # Errors
+    /// What the input or the rows meet.
+    pub fn start(shared: Arc<Shared>, partition: usize, context: &TaskContext) -> Result<BatchStream> {
+        let compiled = (0..shared.stage.pipelines.len())
+            .try_for_each(|i| shared.stage.variant(i, false, Some((&context.query, shared.node))).map(drop));
+        if let Err(e) = compiled {
+            let fallback = context.query.settings.bool(&crate::base::settings::CODEGEN_FALLBACK);
+            return if fallback { shared.interpreted.compute(partition, context) } else { Err(e) };
+        }
+        let mut task = Self::new(shared, partition, context.clone())?;
+        let last = task.shared.stage.pipelines.len() - 1;
+        for i in 0..last {
+            match task.drain(i) {
+                Ok(()) => {}
+                Err(failure) => return task.explain(failure, 0),
+            }
+        }
+        let source = if last == 0 { Rows::Batches(task.shared.input.compute(partition, context)?) } else { Rows::Groups { next: 0 } };
+        let rows = context.query.metric(task.shared.node, "numOutputRows");
+        Ok(Box::new(Stream { task, last, source, emitted: 0, ended: false, rows, rest: None }))
+    }
+
+    fn new(shared: Arc<Shared>, partition: usize, context: TaskContext) -> Result<Self> {
+        let stage = &shared.stage;
+        let columns = &stage.attributes;
+        let batch_size = context.query.settings.batch_size();
+        let nullable = columns.iter().map(|a| a.nullable).collect();
+        let output = Output::new(arrow_schema(columns), nullable, batch_size + ROWS_PER_CALL);
+        let mut task = Self {
+            state: vec![],
+            selection: vec![0; ROWS_PER_CALL + 1],
+            view: BatchView::default(),
+            output,
+            tables: vec![],
+            batch_size,
+            shared: shared.clone(),
+            partition,
+            context,
+        };
+        task.extend_state();
+        let output = &raw mut *task.output as u64;
+        task.set(stage.output, output);
+        let selection = task.selection.as_mut_ptr() as u64;
+        task.set(SELECTION, selection);
+        let mut joins = 0;
+        for object in &stage.objects {
+            let owned = match object {
+                Object::Groups { slot, layout } => {
+                    let mut table = AggregateTable::new(layout.size);
+                    task.set(*slot, &raw mut *table as u64);
+                    Owned::Groups(table)
+                }
+                Object::Group { slot, layout } => {
+                    let mut row = first_row(layout, task.aggregate_of(*slot)?);
+                    task.set(*slot, row.as_mut_ptr() as u64);
+                    Owned::Group(row)
+                }
+                Object::Join(join) => {
+                    let table = build::join_table(join, shared.builds[joins].as_ref(), partition, &task.context)?;
+                    joins += 1;
+                    let null_row = vec![0u64; join.layout.size / 8];
+                    task.set(join.table, Arc::as_ptr(&table) as u64);
+                    task.set(join.null_row, null_row.as_ptr() as u64);
+                    task.set(join.flags, u64::from(table.has_null_key) | (u64::from(table.is_empty) << 1));
+                    Owned::Join { _table: table, _null_row: null_row }
+                }
+                Object::Counter { slot, start } => {
+                    task.set(*slot, *start);
+                    Owned::Nothing
+                }
+            };
+            task.tables.push(owned);
+        }
+        Ok(task)
+    }
+
+    fn set(&mut self, slot: Slot, word: u64) {
+        self.state[slot] = word;
+    }
+
+    /// Code compiled later may know slots that the state does not have yet.
+    fn extend_state(&mut self) {
+        let layout = self.shared.stage.layout.lock().unwrap_or_else(|e| e.into_inner());
+        let from = self.state.len();
+        self.state.extend(layout.instantiate(from));
+    }
+
+    fn aggregate_of(&self, slot: Slot) -> Result<&AggregateSink> {
+        self.shared
+            .stage
+            .pipelines
+            .iter()
+            .find_map(|p| match &p.pipeline.sink.1 {
+                Sink::Aggregate(sink) if sink.table == slot => Some(sink.as_ref()),
+                _ => None,
+            })
+            .ok_or_else(|| Error::internal("a group row without its aggregate"))
+    }
+
+    /// Runs a pipeline that ends in a table over all its input.
+    fn drain(&mut self, index: usize) -> Result<(), Failure> {
+        if index == 0 {
+            for batch in self.shared.input.compute(self.partition, &self.context)? {
+                if let Flow::Stop = self.run_batch(index, &batch?, &mut |_| Ok(()))? {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let rows = self.rows_before(index)?;
+        self.run_rows(index, &rows).map(drop)
+    }
+
+    /// Addresses of the groups that pipeline `index` reads.
+    fn rows_before(&mut self, index: usize) -> Result<Vec<*mut u8>> {
+        match &mut self.tables[self.shared.stage.row_sources[index - 1]] {
+            Owned::Groups(table) => Ok(table.rows().to_vec()),
+            Owned::Group(row) => Ok(vec![row.as_mut_ptr().cast()]),
+            Owned::Join { .. } | Owned::Nothing => Err(Error::internal("a pipeline over rows without a table")),
+        }
+    }
+
+    /// Runs pipeline `index` over a batch, a piece at a time; `after` sees the task after each piece.
+    fn run_batch(&mut self, index: usize, batch: &RecordBatch, after: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<Flow, Failure> {
+        let shared = self.shared.clone();
+        let node = shared.node;
+        let mut variant = shared.stage.variant(index, false, Some((&self.context.query, node)))?;
+        let has_nulls = |v: &Variant| batch.columns().iter().zip(&v.used).any(|(c, used)| *used && c.null_count() > 0);
+        let mut nulls = false;
+        if has_nulls(&variant) {
+            nulls = true;
+            variant = shared.stage.variant(index, true, Some((&self.context.query, node)))?;
+        }
+        let columns: Vec<_> = batch.columns().iter().zip(&variant.used).map(|(c, used)| used.then(|| c.clone())).collect();
+        let view = self.view.set(&columns, batch.num_rows(), nulls)?;
+        self.pieces(&variant, view, batch.num_rows(), after)
+    }
+
+    fn run_rows(&mut self, index: usize, rows: &[*mut u8]) -> Result<Flow, Failure> {
+        let variant = self.shared.stage.variant(index, false, Some((&self.context.query, self.shared.node)))?;
+        self.pieces(&variant, rows.as_ptr().cast(), rows.len(), &mut |_| Ok(()))
+    }
+
+    fn pieces(
+        &mut self,
+        variant: &Variant,
+        input: *const ColumnView,
+        rows: usize,
+        after: &mut dyn FnMut(&mut Self) -> Result<()>,
+    ) -> Result<Flow, Failure> {
+        if self.state.len() < variant.slots {
+            self.extend_state();
+        }
+        for first in (0..rows).step_by(ROWS_PER_CALL) {
+            self.context.query.check_cancelled()?;
+            let last = (first + ROWS_PER_CALL).min(rows);
+            match variant.code.run(&mut self.state, input, first, last) {
+                Status::Done => after(self)?,
+                Status::Stop => {
+                    after(self)?;
+                    return Ok(Flow::Stop);
+                }
+                Status::Error => return Err(Failure::Row),
+                Status::Cancelled => self.context.query.check_cancelled()?,
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    /// After a failure: the interpreter runs the partition and reports the error as it would have met it. `emitted` rows have gone
+    /// out already, so it must not end without one then.
+    fn explain(&self, failure: Failure, emitted: usize) -> Result<BatchStream> {
+        match failure {
+            Failure::Other(e) => Err(e),
+            Failure::Row if emitted == 0 => self.shared.interpreted.compute(self.partition, &self.context),
+            Failure::Row => {
+                for batch in self.shared.interpreted.compute(self.partition, &self.context)? {
+                    batch?;
+                }
+                Err(Error::internal("generated code reported an error that the interpreter does not find"))
+            }
+        }
+    }
+}
+
+/// Where the last pipeline's rows come from.
+enum Rows {
+    Batches(BatchStream),
+    Groups { next: usize },
+}
+
+/// The last pipeline as a stream.
+struct Stream {
+    task: Task,
+    last: usize,
+    source: Rows,
+    /// Rows given out.
+    emitted: usize,
+    ended: bool,
+    /// The metric of rows given out.
+    rows: Arc<AtomicU64>,
+    /// The interpreter's rows, once it took over.
+    rest: Option<BatchStream>,
+}
+
+impl Stream {
+    /// The next full batch, or what there is at the end.
+    fn advance(&mut self) -> Result<Option<RecordBatch>, Failure> {
+        while !self.ended && (self.task.output.count as usize) < self.task.batch_size {
+            let flow = match &mut self.source {
+                Rows::Batches(batches) => match batches.next() {
+                    Some(batch) => self.task.run_batch(self.last, &batch?, &mut |_| Ok(()))?,
+                    None => Flow::Stop,
+                },
+                Rows::Groups { next } => {
+                    let rows = self.task.rows_before(self.last)?;
+                    let upto = (*next + ROWS_PER_CALL).min(rows.len());
+                    let flow = self.task.run_rows(self.last, &rows[*next..upto])?;
+                    *next = upto;
+                    if upto == rows.len() { Flow::Stop } else { flow }
+                }
+            };
+            self.ended = matches!(flow, Flow::Stop);
+        }
+        if self.task.output.count == 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.task.output.finish()?))
+    }
+}
+
+impl Iterator for Stream {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(rest) = &mut self.rest {
+            return rest.next();
+        }
+        match self.advance() {
+            Ok(batch) => {
+                let batch = batch?;
+                self.emitted += batch.num_rows();
+                self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                self.task.output.reserve(self.task.batch_size + ROWS_PER_CALL);
+                Some(Ok(batch))
+            }
+            Err(failure) => match self.task.explain(failure, self.emitted) {
+                Ok(rest) => self.rest.insert(rest).next(),
+                Err(e) => {
+                    self.ended = true;
+                    self.rest = Some(Box::new(std::iter::empty()));
+                    Some(Err(e))
+                }
+            },
+        }
+    }
+}
+
+/// The row of an aggregate without keys before the first input: zeros, and NULL where a buffer can be.
+fn first_row(layout: &RowLayout, sink: &AggregateSink) -> Vec<u64> {
+    let mut row = vec![0u64; layout.size / 8];
+    for buffer in &sink.buffers {
+        if let Some(at) = buffer.field.null {
+            row[at / 8] |= 1 << (at % 8 * 8);
+        }
+    }
+    row
+}

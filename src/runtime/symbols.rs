@@ -1,0 +1,190 @@
+//! The one table of functions that generated code may call.
+//!
+//! A function is here with its signature; generated code knows it by name. Those called for each row on a hot path say why
+//! that is worth a call. Nothing here unwinds: a helper that could panic would abort the process, so each is total.
+
+use super::aggregate_table::AggregateTable;
+use super::hash;
+use super::output::Output;
+use super::string::StrRef;
+
+/// A parameter or result of a symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    I8,
+    I64,
+    /// An address.
+    Pointer,
+}
+
+/// A function callable from generated code.
+#[derive(Debug)]
+pub struct Symbol {
+    pub name: &'static str,
+    pub params: &'static [Type],
+    pub result: Option<Type>,
+    /// Why it may be called for each row; `None` where it is rare (growth, long strings).
+    pub per_row: Option<&'static str>,
+    /// Address of the function.
+    pub address: fn() -> *const u8,
+}
+
+macro_rules! symbols {
+    ($($name:ident ($($param:ident),*) $(-> $result:ident)?, $per_row:expr;)*) => {
+        /// Every symbol there is.
+        pub static SYMBOLS: &[Symbol] = &[$(Symbol {
+            name: stringify!($name),
+            params: &[$(Type::$param),*],
+            result: symbols!(@result $($result)?),
+            per_row: $per_row,
+            address: || $name as *const u8,
+        }),*];
+    };
+    (@result) => { None };
+    (@result $result:ident) => { Some(Type::$result) };
+}
+
+symbols! {
+    ws_aggregate_insert(Pointer, I64) -> Pointer, None;
+    ws_aggregate_keep(Pointer, I64, I64) -> I64, None;
+    ws_bytes_equal(I64, I64, I64) -> I8, Some("comparing long strings is a library's work");
+    ws_bytes_hash(I64, I64) -> I64, Some("hashing long strings is a loop of its own");
+    ws_string_compare(I64, I64, I64, I64) -> I64, Some("comparing strings with equal prefixes is a library's work");
+    ws_string_predicate(Pointer, I64, I64) -> I8, Some("pattern matching and set lookup are library work");
+    ws_string_function(Pointer, I64, I64, Pointer), Some("string building is library work");
+    ws_integer_set(Pointer, I64) -> I8, Some("long IN lists are looked up in a set");
+    ws_decimal_function(Pointer, I64, I64, I64, I64, Pointer) -> I8, Some("division and rounding of wide decimals have no machine instruction");
+    ws_output_grow(Pointer), None;
+    ws_output_string(Pointer, I64, I64, I64) -> I64, Some("long strings are copied to the output");
+}
+
+/// A predicate over strings, made at plan time: LIKE patterns, IN lists.
+pub type StringPredicate = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+/// A function from a string to a piece of it (or a constant), made at plan time.
+pub type StringFunction = Box<dyn for<'a> Fn(&'a [u8]) -> &'a [u8] + Send + Sync>;
+/// A set of integers, made at plan time.
+pub type IntegerSet = std::collections::HashSet<i64>;
+/// A function over two decimals (unscaled); `None` is an error of the row.
+pub type DecimalFunction = Box<dyn Fn(i128, i128) -> Option<i128> + Send + Sync>;
+
+/// A new row of the table for a hash that it does not hold yet.
+///
+/// # Safety
+/// `table` is the task's table.
+unsafe extern "C" fn ws_aggregate_insert(table: *mut AggregateTable, hash: u64) -> *mut u8 {
+    // SAFETY: by the caller's promise, and nothing else uses the table during the call.
+    unsafe { &mut *table }.insert(hash)
+}
+
+/// The high word of a copy of a long string that lives as long as the table.
+///
+/// # Safety
+/// `table` is the task's table; the string is alive.
+unsafe extern "C" fn ws_aggregate_keep(table: *mut AggregateTable, lo: u64, hi: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    unsafe { (*table).keep(StrRef { lo, hi }.bytes()) as u64 }
+}
+
+/// Whether two byte ranges of one length are equal.
+///
+/// # Safety
+/// Both ranges are alive.
+unsafe extern "C" fn ws_bytes_equal(a: *const u8, b: *const u8, length: u64) -> u8 {
+    // SAFETY: by the caller's promise.
+    unsafe { u8::from(std::slice::from_raw_parts(a, length as usize) == std::slice::from_raw_parts(b, length as usize)) }
+}
+
+/// The word by which a long string is hashed.
+///
+/// # Safety
+/// The range is alive.
+unsafe extern "C" fn ws_bytes_hash(a: *const u8, length: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    hash::bytes_word(unsafe { std::slice::from_raw_parts(a, length as usize) })
+}
+
+/// -1, 0 or 1: the order of two strings by bytes.
+///
+/// # Safety
+/// Both strings are alive.
+unsafe extern "C" fn ws_string_compare(a_lo: u64, a_hi: u64, b_lo: u64, b_hi: u64) -> i64 {
+    let (a, b) = (StrRef { lo: a_lo, hi: a_hi }, StrRef { lo: b_lo, hi: b_hi });
+    // SAFETY: by the caller's promise.
+    unsafe { a.bytes().cmp(b.bytes()) as i64 }
+}
+
+/// Whether the predicate holds.
+///
+/// # Safety
+/// `predicate` is one of the stage's; the string is alive.
+unsafe extern "C" fn ws_string_predicate(predicate: *const StringPredicate, lo: u64, hi: u64) -> u8 {
+    // SAFETY: by the caller's promise.
+    u8::from(unsafe { (*predicate)(StrRef { lo, hi }.bytes()) })
+}
+
+/// Writes the function's result, a piece of the argument, to `out`.
+///
+/// # Safety
+/// `function` is one of the stage's; the string is alive; `out` is writable.
+unsafe extern "C" fn ws_string_function(function: *const StringFunction, lo: u64, hi: u64, out: *mut StrRef) {
+    // SAFETY: by the caller's promise. A piece of an inline string points into `argument`, which lives until the end of this
+    // function, and is inline itself, so `out` keeps no pointer to it.
+    unsafe {
+        let argument = StrRef { lo, hi };
+        *out = StrRef::new((*function)(argument.bytes()));
+    }
+}
+
+/// Whether the set holds the value.
+///
+/// # Safety
+/// `set` is one of the stage's.
+unsafe extern "C" fn ws_integer_set(set: *const IntegerSet, value: i64) -> u8 {
+    // SAFETY: by the caller's promise.
+    u8::from(unsafe { (*set).contains(&value) })
+}
+
+/// Applies a decimal function to two values given as halves; writes 16 bytes to `out` and returns 0, or returns 1 on an error.
+///
+/// # Safety
+/// `function` is one of the stage's; `out` is writable.
+unsafe extern "C" fn ws_decimal_function(
+    function: *const DecimalFunction,
+    a_lo: u64,
+    a_hi: i64,
+    b_lo: u64,
+    b_hi: i64,
+    out: *mut u64,
+) -> u8 {
+    let join = |lo: u64, hi: i64| (i128::from(hi) << 64) | i128::from(lo);
+    // SAFETY: by the caller's promise.
+    match unsafe { (*function)(join(a_lo, a_hi), join(b_lo, b_hi)) } {
+        Some(v) => {
+            // SAFETY: by the caller's promise.
+            unsafe {
+                out.write(v as u64);
+                out.add(1).write((v >> 64) as u64);
+            }
+            0
+        }
+        None => 1,
+    }
+}
+
+/// Makes room for more output rows.
+///
+/// # Safety
+/// `output` is the task's builder.
+unsafe extern "C" fn ws_output_grow(output: *mut Output) {
+    // SAFETY: by the caller's promise.
+    unsafe { &mut *output }.grow();
+}
+
+/// The high word of the view of a long string copied to the output.
+///
+/// # Safety
+/// `output` is the task's builder; the string is alive.
+unsafe extern "C" fn ws_output_string(output: *mut Output, column: u64, lo: u64, hi: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    unsafe { &mut *output }.add_long_string(column as usize, StrRef { lo, hi })
+}
