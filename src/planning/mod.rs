@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::base::{Result, Settings};
 use crate::expr::SubqueryId;
-use crate::logical::BoundQuery;
+use crate::logical::{BoundQuery, LogicalPlan};
 use crate::operators::SparkPlan;
 
 /// A planned query.
@@ -47,20 +47,23 @@ pub struct PhysicalSubquery {
 /// # Errors
 /// `Unsupported` for what has no physical counterpart; `Internal` when a preparation breaks the plan.
 pub fn plan(query: BoundQuery, settings: &Settings) -> Result<PhysicalQuery> {
-    let mut reuse = preparations::plan_subqueries::ReuseSubquery::new(settings);
+    let one = |logical: &LogicalPlan| -> Result<_> {
+        let spark_plan = planner::Planner::new(settings).plan_root(logical)?;
+        let executed_plan = preparations::prepare(spark_plan.clone(), settings)?;
+        Ok((spark_plan, executed_plan))
+    };
     let mut subqueries = vec![];
-    for (id, logical) in query.subqueries {
-        let (spark_plan, executed_plan) = plan_one(&reuse.rewrite(logical)?, settings)?;
-        if reuse.is_new(id, &executed_plan) {
-            subqueries.push(PhysicalSubquery { id, spark_plan, executed_plan });
+    for (id, logical) in &query.subqueries {
+        let (spark_plan, executed_plan) = one(logical)?;
+        subqueries.push(PhysicalSubquery { id: *id, spark_plan, executed_plan });
+    }
+    let (spark_plan, executed_plan) = one(&query.plan)?;
+    let query = PhysicalQuery { spark_plan, executed_plan, subqueries };
+    let query = preparations::reuse_exchange_and_subquery::apply(query, settings)?;
+    if cfg!(debug_assertions) {
+        for plan in query.subqueries.iter().map(|s| &s.executed_plan).chain([&query.executed_plan]) {
+            validate::validate(plan, settings, true)?;
         }
     }
-    let (spark_plan, executed_plan) = plan_one(&reuse.rewrite(query.plan)?, settings)?;
-    Ok(PhysicalQuery { spark_plan, executed_plan, subqueries })
-}
-
-fn plan_one(logical: &crate::logical::LogicalPlan, settings: &Settings) -> Result<(Arc<SparkPlan>, Arc<SparkPlan>)> {
-    let spark_plan = planner::Planner::new(settings).plan_root(logical)?;
-    let executed_plan = preparations::prepare(spark_plan.clone(), settings)?;
-    Ok((spark_plan, executed_plan))
+    Ok(query)
 }

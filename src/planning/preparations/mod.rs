@@ -3,11 +3,10 @@
 pub mod collapse_codegen_stages;
 pub mod ensure_requirements;
 pub mod insert_sort_for_limit_and_offset;
-pub mod plan_subqueries;
 pub mod remove_redundant_projects;
 pub mod remove_redundant_sorts;
 pub mod reorder_join_keys;
-pub mod reuse_exchange;
+pub mod reuse_exchange_and_subquery;
 
 use std::sync::Arc;
 
@@ -21,14 +20,14 @@ pub type Preparation = fn(Arc<SparkPlan>, &Settings) -> Result<Arc<SparkPlan>>;
 
 /// In Spark's order. Projects go before requirements are ensured, since they stand between operators and what their children
 /// provide. Sorts are added where a limit would lose an order, then dropped where the input has it. Stages are collapsed once all
-/// operators are there. Exchanges are compared last, as whole subtrees; the numbers of stages that disappear are not given again.
+/// operators are there. Reuse follows for the whole query ([`reuse_exchange_and_subquery`]): exchanges are compared as whole
+/// subtrees; the numbers of stages that disappear are not given again.
 pub const PREPARATIONS: &[(&str, Preparation)] = &[
     ("RemoveRedundantProjects", remove_redundant_projects::apply),
     ("EnsureRequirements", ensure_requirements::apply),
     ("InsertSortForLimitAndOffset", insert_sort_for_limit_and_offset::apply),
     ("RemoveRedundantSorts", remove_redundant_sorts::apply),
     ("CollapseCodegenStages", collapse_codegen_stages::apply),
-    ("ReuseExchange", reuse_exchange::apply),
 ];
 
 /// Applies all preparations.

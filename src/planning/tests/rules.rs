@@ -64,6 +64,21 @@ fn equal_exchanges_run_once() {
 }
 
 #[test]
+fn a_subquery_and_the_main_plan_share_an_exchange() {
+    let t = Table::kvs("t", 1 << 40);
+    let grouped = |t: &Table| aggregate(vec![t.col("k")], vec![t.col("k"), alias(sum(t.col("v")), "s")], t.plan.clone());
+    let (main, inner) = (grouped(&t), grouped(&t.again()));
+    let highest = call(AggregateFunction::Max, Expr::Attribute(inner.output()[1].clone()), false);
+    let subquery = aggregate(vec![], vec![alias(highest, "m")], inner);
+    let id = crate::expr::SubqueryId(7001);
+    let total = Expr::Attribute(main.output()[1].clone());
+    let main = filter(eq(total, Expr::ScalarSubquery { id, data_type: DataType::Long }), main);
+    let query = plan(BoundQuery { plan: main, subqueries: vec![(id, subquery)] }, &cluster(&[])).unwrap();
+    assert_lines(&outline(&query.executed_plan).lines().take(3).collect::<Vec<_>>().join("\n"), "Filter\n HashAggregate\n  ReusedExchange");
+    assert_eq!(outline(&query.subqueries[0].executed_plan).matches(" Exchange").count(), 2);
+}
+
+#[test]
 fn every_rule_is_idempotent() {
     let (l, r) = (Table::kvs("l", 1 << 40), Table::kvs("r", 1 << 40));
     let joined = join(l.plan.clone(), r.plan.clone(), JoinType::LeftOuter, Some(eq(l.col("k"), r.col("k"))));
