@@ -287,9 +287,15 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
             first = left;
         }
         let mut value = self.bind(first)?;
+        let mut levels = 0;
         let mut links = spine.into_iter().rev().peekable();
         while let Some((op, right)) = links.next() {
             if !matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+                // Each link types its left side again, so a chain that will be too deep stops here.
+                levels += 1;
+                if levels > MAX_NESTING {
+                    return Err(too_deep()).at(right);
+                }
                 let right_value = self.bind(right)?;
                 value = binary(op, value, right_value).at(right)?;
                 continue;

@@ -116,11 +116,6 @@ pub(super) fn typed_string(t: &TypedString) -> Result<Expr> {
         return Ok(Expr::Literal(Scalar::Binary(bytes(written)?.into())));
     }
     let cast = coerce::explicit_cast(Expr::Literal(Scalar::string(written)), &to, false)?;
-    if let Err(e) = evaluate::fold(&cast)
-        && e.class == ErrorClass::Internal
-    {
-        return Ok(cast);
-    }
     let invalid = |_| Error::new(ErrorClass::Parse, format!("The value '{written}' of the typed literal is no {to}."));
     evaluate::fold(&cast).map(Expr::Literal).map_err(invalid)
 }

@@ -130,7 +130,7 @@ fn stack_size(tokens: &[TokenWithSpan], nesting: usize) -> usize {
 /// # Errors
 /// `NestingTooDeep` at the token that goes beyond [`MAX_NESTING`].
 fn check_nesting(tokens: &[TokenWithSpan]) -> Result<usize> {
-    let (mut open, mut prefix, mut deepest) = (0_usize, 0_usize, 0);
+    let (mut open, mut signs, mut nots, mut deepest) = (0_usize, 0, 0, 0);
     for t in tokens {
         match &t.token {
             Token::Whitespace(_) => continue,
@@ -140,13 +140,17 @@ fn check_nesting(tokens: &[TokenWithSpan]) -> Result<usize> {
             Token::Word(w) if w.quote_style.is_none() && w.keyword == Keyword::END => open = open.saturating_sub(1),
             _ => {}
         }
-        // A run of prefix operators nests as deep as it is long, through `a = NOT b` too; a separator ends it.
+        // A run of signs nests as deep as it is long. NOTs nest also with operands between, as in `NOT a = NOT b = …`.
         match &t.token {
-            Token::Minus | Token::Plus | Token::Tilde | Token::ExclamationMark => prefix += 1,
-            Token::Word(w) if w.keyword == Keyword::NOT => prefix += 1,
-            _ => prefix = 0,
+            Token::Minus | Token::Plus | Token::Tilde | Token::ExclamationMark => signs += 1,
+            Token::Word(w) if w.keyword == Keyword::NOT => nots += 1,
+            Token::Comma | Token::LParen | Token::RParen => (signs, nots) = (0, 0),
+            Token::Word(w) if matches!(w.keyword, Keyword::AND | Keyword::OR | Keyword::WHEN | Keyword::THEN | Keyword::FROM) => {
+                (signs, nots) = (0, 0);
+            }
+            _ => signs = 0,
         }
-        deepest = deepest.max(open + prefix);
+        deepest = deepest.max(open + signs + nots);
         if deepest > MAX_NESTING {
             return Err(too_deep().at(location(t.span.start)));
         }

@@ -8,28 +8,22 @@ mod arithmetic;
 mod case;
 mod cast;
 mod cast_text;
-mod collections;
 mod comparison;
 mod date_pattern;
 mod datetime;
 mod decimal;
 mod function;
-mod generate;
 pub mod hash;
 mod in_list;
 pub mod like;
 mod logic;
 mod maths;
 mod nested;
-mod regex;
 mod rounding;
 pub mod scalar;
 mod strings;
 mod text;
 pub mod value;
-
-#[cfg(test)]
-mod tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -37,7 +31,6 @@ use std::collections::HashMap;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter;
 
-pub use generate::{Generated, generate};
 use value::Value;
 
 use crate::base::{Error, Result, Scalar};
