@@ -43,7 +43,8 @@ impl SparkPlan {
                 Operator::Expand(o) => o.execute(self, context)?,
                 Operator::Sample(o) => o.execute(self, context)?,
                 Operator::Coalesce(o) => o.execute(self, context)?,
-                Operator::WholeStageCodegen(_) | Operator::InputAdapter => return self.child().execute(context),
+                Operator::WholeStageCodegen(o) => return o.execute(self, context),
+                Operator::InputAdapter => return self.child().execute(context),
             };
             Ok(self.watch(rdd, context))
         })

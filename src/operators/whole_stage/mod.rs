@@ -15,6 +15,8 @@ mod run;
 mod stage;
 mod support;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use region::{JoinObject, Object, Region};
 pub use stage::{CompiledStage, compile_stage as compile};
