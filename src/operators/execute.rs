@@ -32,13 +32,11 @@ impl SparkPlan {
                 Operator::Exchange(o) => o.execute(self, context)?,
                 Operator::BroadcastExchange(o) => o.execute(self, context)?,
                 Operator::ReusedExchange(o) => o.execute(self, context)?,
-                Operator::BroadcastHashJoin(_)
-                | Operator::ShuffledHashJoin(_)
-                | Operator::SortMergeJoin(_)
-                | Operator::BroadcastNestedLoopJoin(_)
-                | Operator::CartesianProduct(_)
-                | Operator::Generate(_)
-                | Operator::Window(_) => return Err(Error::unsupported("this operator is not executed yet")),
+                Operator::BroadcastHashJoin(o) | Operator::ShuffledHashJoin(o) => o.execute(self, context)?,
+                Operator::SortMergeJoin(o) => o.execute(self, context)?,
+                Operator::BroadcastNestedLoopJoin(o) | Operator::CartesianProduct(o) => o.execute(self, context)?,
+                Operator::Generate(o) => o.execute(self, context)?,
+                Operator::Window(o) => o.execute(self, context)?,
                 Operator::Union(o) => o.execute(self, context)?,
                 Operator::Expand(o) => o.execute(self, context)?,
                 Operator::Sample(o) => o.execute(self, context)?,

@@ -71,6 +71,13 @@ macro_rules! with_fixed_type {
     };
 }
 
+/// Scrambles 64 bits: the product's halves folded together (the mixing step of wyhash).
+#[inline]
+pub fn mix(value: u64) -> u64 {
+    let product = u128::from(value ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93u64);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
 /// Bits of the images of a type; `None` when its values have none.
 pub fn width(data_type: &DataType) -> Option<u32> {
     fn bits<T: ArrowPrimitiveType>() -> Option<u32> {

@@ -9,13 +9,7 @@ use hashbrown::HashTable;
 
 use super::key_columns::KeyColumns;
 use crate::base::{Error, Result};
-use crate::operators::fixed_key::{images, restore, width};
-
-/// Scrambles 64 bits: the product's halves folded together (the mixing step of wyhash).
-pub fn mix(value: u64) -> u64 {
-    let product = u128::from(value ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93u64);
-    (product as u64) ^ ((product >> 64) as u64)
-}
+use crate::operators::fixed_key::{images, mix, restore, width};
 
 /// The groups seen so far. NULLs equal each other.
 pub enum GroupKeys {

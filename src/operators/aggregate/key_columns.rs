@@ -8,9 +8,8 @@ use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
 
-use super::group_keys::mix;
 use crate::base::{Error, Result};
-use crate::operators::fixed_key::{images, normalise_floats, restore, width};
+use crate::operators::fixed_key::{images, mix, normalise_floats, restore, width};
 
 /// Longest string that a view holds in itself.
 const INLINE: u32 = 12;

@@ -7,9 +7,12 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 
 use super::BroadcastExchange;
+use crate::base::schema::arrow_schema;
 use crate::base::settings::MAX_BROADCAST_TABLE_SIZE;
 use crate::base::{Attribute, Error, ErrorClass, Result};
+use crate::expr::Expr;
 use crate::operators::SparkPlan;
+use crate::operators::join::JoinIndex;
 use crate::rdd::context::Future;
 use crate::rdd::{QueryContext, Rdd};
 
@@ -23,7 +26,7 @@ pub struct BroadcastRelation {
     /// The columns of the batches.
     pub attributes: Vec<Attribute>,
     /// The index that interpreted joins look rows up by.
-    pub index: OnceLock<Result<Arc<dyn Any + Send + Sync>>>,
+    pub index: OnceLock<Result<Arc<JoinIndex>>>,
     /// The table that compiled joins look rows up by.
     pub compiled: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -31,6 +34,15 @@ pub struct BroadcastRelation {
 impl BroadcastRelation {
     pub fn new(batches: Vec<RecordBatch>, attributes: Vec<Attribute>) -> Arc<Self> {
         Arc::new(Self { batches, attributes, index: OnceLock::new(), compiled: OnceLock::new() })
+    }
+
+    /// The rows by key, indexed on first use. All users of a relation have the same `keys`, bound to its attributes.
+    ///
+    /// # Errors
+    /// Those of [`JoinIndex::build`].
+    pub fn join_index(&self, keys: &[Expr]) -> Result<Arc<JoinIndex>> {
+        let build = || JoinIndex::build(&arrow_schema(&self.attributes), &self.batches, keys).map(Arc::new);
+        self.index.get_or_init(build).clone()
     }
 
     pub fn num_rows(&self) -> usize {

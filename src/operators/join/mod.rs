@@ -1,7 +1,17 @@
 //! Joins. NULL keys never match (except null-aware anti joins, see `JoinType`); `condition` is what equality of keys does not say.
 
-mod interpret;
+mod hash_join;
+pub mod join_index;
+pub mod keys;
 mod lower;
+pub mod matches;
+mod nested_loop;
+mod rows;
+mod sort_merge;
+#[cfg(test)]
+mod tests;
+
+pub use join_index::JoinIndex;
 
 use std::sync::Arc;
 

@@ -18,14 +18,22 @@ impl Project {
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let child = plan.child();
         let mut input = child.output();
-        let rdd = match &child.operator {
-            Operator::Filter(filter) => {
-                let used: BTreeSet<_> = self.list.iter().flat_map(|e| e.references()).collect();
-                let columns: Vec<usize> = (0..input.len()).filter(|i| used.contains(&input[*i].id)).collect();
+        let used: BTreeSet<_> = self.list.iter().flat_map(|e| e.references()).collect();
+        let columns: Vec<usize> = (0..input.len()).filter(|i| used.contains(&input[*i].id)).collect();
+        // Operators that copy rows copy only the columns used here.
+        let narrowed = match &child.operator {
+            Operator::Filter(o) => Some(o.execute_columns(child, columns.clone(), context)?),
+            Operator::BroadcastHashJoin(o) | Operator::ShuffledHashJoin(o) => Some(o.execute_columns(child, &columns, context)?),
+            Operator::SortMergeJoin(o) => Some(o.execute_columns(child, &columns, context)?),
+            Operator::BroadcastNestedLoopJoin(o) | Operator::CartesianProduct(o) => Some(o.execute_columns(child, &columns, context)?),
+            _ => None,
+        };
+        let rdd = match narrowed {
+            Some(rdd) => {
                 input = columns.iter().map(|i| input[*i].clone()).collect();
-                child.watch(filter.execute_columns(child, columns, context)?, context)
+                child.watch(rdd, context)
             }
-            _ => child.execute(context)?,
+            None => child.execute(context)?,
         };
         let exprs = bind_all(&self.list, &input, context)?;
         let schema = arrow_schema(&plan.output());

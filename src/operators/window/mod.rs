@@ -1,6 +1,13 @@
 //! Window: one more column per window call, over rows grouped by `partition_by` and sorted by `order_by`.
 
+mod aggregates;
+mod frames;
+mod groups;
 mod interpret;
+mod offset;
+mod ranking;
+#[cfg(test)]
+mod tests;
 
 use crate::base::{Attribute, Result};
 use crate::expr::traverse::map_orders;

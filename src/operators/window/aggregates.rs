@@ -1,0 +1,276 @@
+//! Aggregates over frames.
+//!
+//! An aggregate is computed buffer by buffer, for all frames of a chunk at once. Exact sums and counts come from running totals:
+//! a frame's sum is the difference of two of them. Double sums are not taken apart again: frames from the start of the partition
+//! use the running sum, others a tree of partial sums. Minimum and maximum keep the candidates of the moving frame in a queue.
+
+use std::cmp::Ordering;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal64Array, Decimal128Array, Float64Array, Int64Array, ListArray,
+    UInt32Array, make_comparator, new_null_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::{SortOptions, cast, nullif, take};
+use arrow::datatypes::{DataType as ArrowType, Decimal64Type, Decimal128Type, Field, Int64Type};
+use arrow::row::{RowConverter, SortField};
+
+use super::frames::Frames;
+use super::groups::Chunk;
+use super::offset::{Seen, first_or_last};
+use crate::base::schema::arrow_schema;
+use crate::base::{DataType, Error, Result, Scalar, decimal};
+use crate::expr::aggregate::{Accumulate, Buffer, describe};
+use crate::expr::evaluate::{evaluate, predicate};
+use crate::expr::{AggregateExpr, AggregateFunction};
+use crate::operators::fixed_key::normalise_floats;
+use crate::operators::stream::make_batch;
+
+/// The results of a call, one per row.
+///
+/// # Errors
+/// Those of evaluating the arguments; overflow of a sum; `Unsupported` for DISTINCT.
+pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<ArrayRef> {
+    if call.distinct {
+        return Err(Error::unsupported("DISTINCT in a window function"));
+    }
+    let filter = call.filter.as_ref().map(|f| predicate(f, &chunk.rows)).transpose()?;
+    let first_argument = || call.args.first().ok_or_else(|| Error::internal("an aggregate call without an argument"));
+    match call.function {
+        AggregateFunction::First
+        | AggregateFunction::FirstIgnoreNulls
+        | AggregateFunction::Last
+        | AggregateFunction::LastIgnoreNulls => {
+            return first_or_last(call.function, &evaluate(first_argument()?, &chunk.rows)?, filter.as_ref(), frames);
+        }
+        AggregateFunction::CollectList | AggregateFunction::CollectSet => {
+            let values = masked(evaluate(first_argument()?, &chunk.rows)?, filter.as_ref())?;
+            return collect(&values, frames, call.function == AggregateFunction::CollectSet);
+        }
+        AggregateFunction::Count
+        | AggregateFunction::Sum
+        | AggregateFunction::Avg
+        | AggregateFunction::Min
+        | AggregateFunction::Max
+        | AggregateFunction::BoolAnd
+        | AggregateFunction::BoolOr
+        | AggregateFunction::StddevSamp
+        | AggregateFunction::StddevPop
+        | AggregateFunction::VarSamp
+        | AggregateFunction::VarPop => {}
+    }
+    let description = describe(call)?;
+    let mut columns = Vec::with_capacity(description.buffers.len());
+    for buffer in &description.buffers {
+        let input = masked(evaluate(&buffer.input, &chunk.rows)?, filter.as_ref())?;
+        columns.push(accumulate(buffer, &input, chunk, frames)?);
+    }
+    let buffers = make_batch(&arrow_schema(&description.attributes), columns, chunk.num_rows())?;
+    evaluate(&description.finish.bind(&description.attributes)?, &buffers)
+}
+
+/// NULL where the filter does not admit the row.
+fn masked(values: ArrayRef, filter: Option<&BooleanArray>) -> Result<ArrayRef> {
+    Ok(match filter {
+        None => values,
+        Some(filter) => nullif(&values, &arrow::compute::not(filter)?)?,
+    })
+}
+
+fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames) -> Result<ArrayRef> {
+    let seen = Seen::new(input.logical_nulls().map(|n| n.into_inner()), input.len());
+    match buffer.update {
+        Accumulate::Count => {
+            let counts = frames.starts.iter().zip(&frames.ends).map(|(&s, &e)| if s < e { seen.before(e as usize) - seen.before(s as usize) } else { 0 });
+            Ok(Arc::new(Int64Array::from_iter_values(counts.map(|c| c as i64))))
+        }
+        Accumulate::Sum => sum(buffer, input, &seen, chunk, frames),
+        Accumulate::Min => extreme(input, chunk, frames, Ordering::Less),
+        Accumulate::Max => extreme(input, chunk, frames, Ordering::Greater),
+        Accumulate::First
+        | Accumulate::FirstIgnoreNulls
+        | Accumulate::Last
+        | Accumulate::LastIgnoreNulls
+        | Accumulate::CollectList
+        | Accumulate::CollectSet
+        | Accumulate::ConcatList
+        | Accumulate::ConcatSet => Err(Error::internal("no buffer of an aggregate over frames accumulates in this way")),
+    }
+}
+
+/// Which frames have a value that is not NULL; all do where the buffer starts with a value.
+fn filled(buffer: &Buffer, seen: &Seen, frames: &Frames) -> Option<NullBuffer> {
+    let has_value = |(&s, &e): (&u32, &u32)| s < e && seen.before(s as usize) < seen.before(e as usize);
+    buffer.init.is_null().then(|| frames.starts.iter().zip(&frames.ends).map(has_value).collect())
+}
+
+fn sum(buffer: &Buffer, input: &ArrayRef, seen: &Seen, chunk: &Chunk, frames: &Frames) -> Result<ArrayRef> {
+    let nulls = filled(buffer, seen, frames);
+    let missing = |row: usize| nulls.as_ref().is_some_and(|n| n.is_null(row));
+    match &buffer.data_type {
+        DataType::Float | DataType::Double => {
+            let init = match buffer.init {
+                Scalar::Double(v) => v,
+                _ => 0.0,
+            };
+            let input = cast(input, &ArrowType::Float64)?;
+            let sums = double_sums(input.as_primitive(), chunk, frames);
+            let sums = sums.into_iter().map(|s| s + init).collect::<Vec<f64>>();
+            let sums = Float64Array::new(sums.into(), nulls);
+            Ok(if buffer.data_type == DataType::Float { Arc::new(sums.unary::<_, arrow::datatypes::Float32Type>(|v| v as f32)) as ArrayRef } else { Arc::new(sums) })
+        }
+        DataType::Decimal { precision, scale } => {
+            let init = buffer.init.as_i128().unwrap_or(0);
+            let sums = exact_sums(input, frames)?.into_iter().enumerate().map(|(row, sum)| {
+                let sum = sum.wrapping_add(init);
+                if missing(row) { Ok(0) } else { decimal::fit(sum, *precision).ok_or_else(|| Error::overflow("decimal")) }
+            });
+            Ok(if matches!(buffer.data_type.to_arrow(), ArrowType::Decimal64(..)) {
+                let sums: Vec<i64> = sums.map(|s| s.map(|v| v as i64)).collect::<Result<_>>()?;
+                Arc::new(Decimal64Array::new(sums.into(), nulls).with_precision_and_scale(*precision, *scale)?)
+            } else {
+                let sums: Vec<i128> = sums.collect::<Result<_>>()?;
+                Arc::new(Decimal128Array::new(sums.into(), nulls).with_precision_and_scale(*precision, *scale)?)
+            })
+        }
+        other => {
+            let init = buffer.init.as_i128().unwrap_or(0);
+            let sums = exact_sums(input, frames)?.into_iter().enumerate().map(|(row, sum)| {
+                if missing(row) { Ok(0) } else { i64::try_from(sum.wrapping_add(init)).map_err(|_| Error::overflow("long")) }
+            });
+            let sums = Int64Array::new(sums.collect::<Result<Vec<_>>>()?.into(), nulls);
+            let target = other.to_arrow();
+            if *sums.data_type() == target {
+                return Ok(Arc::new(sums));
+            }
+            // Intervals are counted in whole units too.
+            Ok(cast(&sums, &target)?)
+        }
+    }
+}
+
+/// Sums modulo 2¹²⁸, by differences of running totals.
+fn exact_sums(input: &ArrayRef, frames: &Frames) -> Result<Vec<i128>> {
+    let mut totals = Vec::with_capacity(input.len() + 1);
+    let mut total = 0i128;
+    totals.push(0);
+    let mut add = |row: usize, value: i128| {
+        if input.is_valid(row) {
+            total = total.wrapping_add(value);
+        }
+        totals.push(total);
+    };
+    match input.data_type() {
+        ArrowType::Decimal64(..) => input.as_primitive::<Decimal64Type>().values().iter().enumerate().for_each(|(r, &v)| add(r, i128::from(v))),
+        ArrowType::Decimal128(..) => input.as_primitive::<Decimal128Type>().values().iter().enumerate().for_each(|(r, &v)| add(r, v)),
+        _ => {
+            let longs = cast(input, &ArrowType::Int64)?;
+            longs.as_primitive::<Int64Type>().values().iter().enumerate().for_each(|(r, &v)| add(r, i128::from(v)));
+        }
+    }
+    let difference = |(&s, &e): (&u32, &u32)| if s < e { totals[e as usize].wrapping_sub(totals[s as usize]) } else { 0 };
+    Ok(frames.starts.iter().zip(&frames.ends).map(difference).collect())
+}
+
+fn double_sums(input: &Float64Array, chunk: &Chunk, frames: &Frames) -> Vec<f64> {
+    let value = |row: usize| if input.is_valid(row) { input.value(row) } else { 0.0 };
+    let rows = input.len();
+    if frames.from_first {
+        let mut running = Vec::with_capacity(rows);
+        for p in &chunk.partitions {
+            let mut total = 0.0;
+            running.extend(p.clone().map(|row| {
+                total += value(row);
+                total
+            }));
+        }
+        return frames.starts.iter().zip(&frames.ends).map(|(&s, &e)| if s < e { running[e as usize - 1] } else { 0.0 }).collect();
+    }
+    // A segment tree: node `i` holds the sum of nodes `2i` and `2i + 1`; the leaves follow from `rows` on.
+    let mut tree = vec![0.0; 2 * rows];
+    (0..rows).for_each(|row| tree[rows + row] = value(row));
+    (1..rows).rev().for_each(|i| tree[i] = tree[2 * i] + tree[2 * i + 1]);
+    let sum = |(&start, &end): (&u32, &u32)| {
+        if start >= end {
+            return 0.0;
+        }
+        let (mut low, mut high) = (start as usize + rows, end as usize + rows);
+        let (mut left, mut right) = (0.0, 0.0);
+        while low < high {
+            if low & 1 == 1 {
+                left += tree[low];
+                low += 1;
+            }
+            if high & 1 == 1 {
+                high -= 1;
+                right += tree[high];
+            }
+            (low, high) = (low / 2, high / 2);
+        }
+        left + right
+    };
+    frames.starts.iter().zip(&frames.ends).map(sum).collect()
+}
+
+/// The least (`Less`) or greatest (`Greater`) value of each frame.
+fn extreme(input: &ArrayRef, chunk: &Chunk, frames: &Frames, wanted: Ordering) -> Result<ArrayRef> {
+    if *input.data_type() == ArrowType::Null {
+        return Ok(new_null_array(input.data_type(), input.len()));
+    }
+    let compared = normalise_floats(input);
+    let compare = make_comparator(&compared, &compared, SortOptions::default())?;
+    let nulls = input.logical_nulls();
+    let mut rows: Vec<Option<u32>> = Vec::with_capacity(input.len());
+    // Rows of the frame that can still be the answer: each is better than those behind it.
+    let mut queue: VecDeque<u32> = VecDeque::new();
+    for p in &chunk.partitions {
+        queue.clear();
+        let mut next = p.start;
+        for row in p.clone() {
+            let (start, end) = (frames.starts[row], frames.ends[row] as usize);
+            while next < end {
+                if nulls.as_ref().is_none_or(|n| n.is_valid(next)) {
+                    while queue.back().is_some_and(|&b| compare(next, b as usize) == wanted) {
+                        queue.pop_back();
+                    }
+                    queue.push_back(next as u32);
+                }
+                next += 1;
+            }
+            while queue.front().is_some_and(|&f| f < start) {
+                queue.pop_front();
+            }
+            rows.push(queue.front().copied());
+        }
+    }
+    Ok(take(input, &UInt32Array::from(rows), None)?)
+}
+
+/// Arrays of the values that are not NULL of each frame, without repetitions for sets.
+fn collect(values: &ArrayRef, frames: &Frames, set: bool) -> Result<ArrayRef> {
+    let seen = Seen::new(values.logical_nulls().map(|n| n.into_inner()), values.len());
+    let encoded = set.then(|| {
+        let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
+        converter.convert_columns(&[normalise_floats(values)])
+    });
+    let encoded = encoded.transpose()?;
+    let (mut rows, mut offsets) = (vec![], vec![0i32]);
+    for (&start, &end) in frames.starts.iter().zip(&frames.ends) {
+        if start < end {
+            let places = seen.before(start as usize)..seen.before(end as usize);
+            match &encoded {
+                None => rows.extend(places.map(|p| seen.row(p))),
+                Some(encoded) => {
+                    let mut known = HashSet::new();
+                    rows.extend(places.map(|p| seen.row(p)).filter(|&r| known.insert(encoded.row(r as usize))));
+                }
+            }
+        }
+        offsets.push(i32::try_from(rows.len()).map_err(|_| Error::unsupported("collected arrays of more than 2³¹ elements"))?);
+    }
+    let field = Arc::new(Field::new("element", values.data_type().clone(), true));
+    let elements = take(values, &UInt32Array::from(rows), None)?;
+    Ok(Arc::new(ListArray::try_new(field, OffsetBuffer::new(offsets.into()), elements, None)?))
+}
