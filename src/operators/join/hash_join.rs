@@ -69,7 +69,15 @@ impl HashJoin {
         }
         let keys = |side: BuildSide| bind_all(self.keys(side), &outputs[side.index()], context);
         Ok(Shared {
-            joiner: Arc::new(Joiner::new(&self.join_type, self.build, self.condition.as_ref(), &outputs[0], &outputs[1], columns, context)?),
+            joiner: Arc::new(Joiner::new(
+                &self.join_type,
+                self.build,
+                self.condition.as_ref(),
+                &outputs[0],
+                &outputs[1],
+                columns,
+                context,
+            )?),
             build_keys: keys(self.build)?,
             stream_keys: Arc::new(keys(self.build.stream())?),
             build_schema: arrow_schema(&outputs[self.build.index()]),

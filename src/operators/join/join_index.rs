@@ -37,10 +37,19 @@ pub struct JoinIndex {
 #[derive(Debug)]
 enum Table {
     /// The row of key `min + i`, or [`NONE`].
-    DenseUnique { min: u64, rows: Vec<u32> },
+    DenseUnique {
+        min: u64,
+        rows: Vec<u32>,
+    },
     /// Rows of key `min + i` are at `offsets[i]..offsets[i + 1]` of the order.
-    Dense { min: u64, offsets: Vec<u32> },
-    Hashed { directory: Directory, keys: OrderedKeys },
+    Dense {
+        min: u64,
+        offsets: Vec<u32>,
+    },
+    Hashed {
+        directory: Directory,
+        keys: OrderedKeys,
+    },
 }
 
 /// The keys of a hashed table.
@@ -235,7 +244,10 @@ impl JoinIndex {
 pub fn gather(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
     let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if count >= NONE as usize {
-        return Err(Error::new(ErrorClass::ResourceExhausted, format!("The build side of a join has {count} rows; the most is {}.", NONE - 1)));
+        return Err(Error::new(
+            ErrorClass::ResourceExhausted,
+            format!("The build side of a join has {count} rows; the most is {}.", NONE - 1),
+        ));
     }
     if schema.fields().is_empty() {
         return make_batch(schema, vec![], count);

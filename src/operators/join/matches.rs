@@ -547,4 +547,3 @@ fn take_or_null(batch: &RecordBatch, mut rows: Vec<u32>) -> Result<Vec<ArrayRef>
     let rows = UInt32Array::new(rows.into(), nulls);
     Ok(batch.columns().iter().map(|c| take(c, &rows, None)).collect::<Result<_, _>>()?)
 }
-

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+use super::NestedLoopJoin;
 use super::join_index::gather;
 use super::matches::{Candidates, Joiner};
 use super::rows::{Build, join_rows};
-use super::NestedLoopJoin;
 use crate::base::Result;
 use crate::base::schema::arrow_schema;
 use crate::operators::{Operator, SparkPlan};
@@ -28,7 +28,8 @@ impl NestedLoopJoin {
     /// As [`Self::execute`].
     pub fn execute_columns(&self, plan: &Arc<SparkPlan>, columns: &[usize], context: &Arc<QueryContext>) -> Result<Rdd> {
         let outputs = [plan.children[0].output(), plan.children[1].output()];
-        let joiner = Arc::new(Joiner::new(&self.join_type, self.build, self.condition.as_ref(), &outputs[0], &outputs[1], columns, context)?);
+        let joiner =
+            Arc::new(Joiner::new(&self.join_type, self.build, self.condition.as_ref(), &outputs[0], &outputs[1], columns, context)?);
         let schema = arrow_schema(&outputs[self.build.index()]);
         let stream = plan.children[self.build.stream().index()].execute(context)?;
         let build = &plan.children[self.build.index()];

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::array::Array;
+use arrow::array::RecordBatch;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
 
@@ -17,8 +17,8 @@ use super::rows::whole_batches;
 use super::{BuildSide, SortMergeJoin};
 use crate::base::schema::arrow_schema;
 use crate::base::{Error, Result};
-use crate::expr::{Expr, SortOrder};
 use crate::expr::evaluate::evaluate_all;
+use crate::expr::{Expr, SortOrder};
 use crate::logical::JoinType;
 use crate::operators::SparkPlan;
 use crate::operators::execute::bind_all;
@@ -197,7 +197,8 @@ impl Merge {
                 }
                 self.probe = None;
             }
-            if self.build_ended && shared.joiner.needs_build() && self.keep_from == self.window.num_rows() && !shared.joiner.tracks_build() {
+            if self.build_ended && shared.joiner.needs_build() && self.keep_from == self.window.num_rows() && !shared.joiner.tracks_build()
+            {
                 self.ended = true;
                 continue;
             }

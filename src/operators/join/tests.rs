@@ -34,16 +34,8 @@ enum KeyKind {
     Mixed,
 }
 
-const KINDS: [KeyKind; 8] = [
-    KeyKind::Dense,
-    KeyKind::Sparse,
-    KeyKind::Float,
-    KeyKind::Text,
-    KeyKind::Decimal,
-    KeyKind::IntPair,
-    KeyKind::LongPair,
-    KeyKind::Mixed,
-];
+const KINDS: [KeyKind; 8] =
+    [KeyKind::Dense, KeyKind::Sparse, KeyKind::Float, KeyKind::Text, KeyKind::Decimal, KeyKind::IntPair, KeyKind::LongPair, KeyKind::Mixed];
 
 impl KeyKind {
     fn types(self) -> Vec<DataType> {
@@ -71,7 +63,9 @@ impl KeyKind {
                 DataType::Short => Scalar::Short(n as i16 - 1),
                 DataType::Long => Scalar::Long((n - 2) * 1_000_000_007),
                 DataType::Double => Scalar::Double([0.0, -0.0, f64::NAN, -f64::NAN, 1.5][n as usize % 5]),
-                DataType::String => Scalar::string(["", "a", "a string of more than twelve bytes", "a string of more than twelve bites", "b"][n as usize % 5]),
+                DataType::String => Scalar::string(
+                    ["", "a", "a string of more than twelve bytes", "a string of more than twelve bites", "b"][n as usize % 5],
+                ),
                 _ => Scalar::Decimal { value: i128::from(n) << 70, precision: 30, scale: 2 },
             }
         };
@@ -244,7 +238,9 @@ fn join(method: Method, join_type: &JoinType, left: &Side, right: &Side, residua
         Method::NestedLoop(build) => {
             SparkPlan::new(Operator::BroadcastNestedLoopJoin(loops(build)), broadcast(build, &|_| BroadcastMode::Identity))
         }
-        Method::Cartesian => SparkPlan::new(Operator::CartesianProduct(loops(BuildSide::Right)), vec![left.plan.clone(), right.plan.clone()]),
+        Method::Cartesian => {
+            SparkPlan::new(Operator::CartesianProduct(loops(BuildSide::Right)), vec![left.plan.clone(), right.plan.clone()])
+        }
     }
 }
 
@@ -308,7 +304,8 @@ fn joins_without_columns_count_rows() {
 
 #[test]
 fn streamed_order_survives_and_batches_stay_small() {
-    let rows = |n: i32, copies: usize| (0..n).flat_map(|i| std::iter::repeat_n(vec![Scalar::Int(i), Scalar::Int(i)], copies)).collect::<Vec<_>>();
+    let rows =
+        |n: i32, copies: usize| (0..n).flat_map(|i| std::iter::repeat_n(vec![Scalar::Int(i), Scalar::Int(i)], copies)).collect::<Vec<_>>();
     let sides = (side(KeyKind::Dense, &rows(20, 1), "l"), side(KeyKind::Dense, &rows(20, 7), "r"));
     for method in [Method::Broadcast(BuildSide::Right), Method::NestedLoop(BuildSide::Right)] {
         let plan = join(method, &JoinType::LeftOuter, &sides.0, &sides.1, false);

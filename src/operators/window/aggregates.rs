@@ -9,8 +9,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal64Array, Decimal128Array, Float64Array, Int64Array, ListArray,
-    UInt32Array, make_comparator, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal64Array, Decimal128Array, Float64Array, Int64Array, ListArray, UInt32Array,
+    make_comparator, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{SortOptions, cast, nullif, take};
@@ -39,10 +39,7 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<A
     let filter = call.filter.as_ref().map(|f| predicate(f, &chunk.rows)).transpose()?;
     let first_argument = || call.args.first().ok_or_else(|| Error::internal("an aggregate call without an argument"));
     match call.function {
-        AggregateFunction::First
-        | AggregateFunction::FirstIgnoreNulls
-        | AggregateFunction::Last
-        | AggregateFunction::LastIgnoreNulls => {
+        AggregateFunction::First | AggregateFunction::FirstIgnoreNulls | AggregateFunction::Last | AggregateFunction::LastIgnoreNulls => {
             return first_or_last(call.function, &evaluate(first_argument()?, &chunk.rows)?, filter.as_ref(), frames);
         }
         AggregateFunction::CollectList | AggregateFunction::CollectSet => {
@@ -83,7 +80,11 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames)
     let seen = Seen::new(input.logical_nulls().map(|n| n.into_inner()), input.len());
     match buffer.update {
         Accumulate::Count => {
-            let counts = frames.starts.iter().zip(&frames.ends).map(|(&s, &e)| if s < e { seen.before(e as usize) - seen.before(s as usize) } else { 0 });
+            let counts = frames
+                .starts
+                .iter()
+                .zip(&frames.ends)
+                .map(|(&s, &e)| if s < e { seen.before(e as usize) - seen.before(s as usize) } else { 0 });
             Ok(Arc::new(Int64Array::from_iter_values(counts.map(|c| c as i64))))
         }
         Accumulate::Sum => sum(buffer, input, &seen, chunk, frames),
@@ -119,7 +120,11 @@ fn sum(buffer: &Buffer, input: &ArrayRef, seen: &Seen, chunk: &Chunk, frames: &F
             let sums = double_sums(input.as_primitive(), chunk, frames);
             let sums = sums.into_iter().map(|s| s + init).collect::<Vec<f64>>();
             let sums = Float64Array::new(sums.into(), nulls);
-            Ok(if buffer.data_type == DataType::Float { Arc::new(sums.unary::<_, arrow::datatypes::Float32Type>(|v| v as f32)) as ArrayRef } else { Arc::new(sums) })
+            Ok(if buffer.data_type == DataType::Float {
+                Arc::new(sums.unary::<_, arrow::datatypes::Float32Type>(|v| v as f32)) as ArrayRef
+            } else {
+                Arc::new(sums)
+            })
         }
         DataType::Decimal { precision, scale } => {
             let init = buffer.init.as_i128().unwrap_or(0);
@@ -163,7 +168,9 @@ fn exact_sums(input: &ArrayRef, frames: &Frames) -> Result<Vec<i128>> {
         totals.push(total);
     };
     match input.data_type() {
-        ArrowType::Decimal64(..) => input.as_primitive::<Decimal64Type>().values().iter().enumerate().for_each(|(r, &v)| add(r, i128::from(v))),
+        ArrowType::Decimal64(..) => {
+            input.as_primitive::<Decimal64Type>().values().iter().enumerate().for_each(|(r, &v)| add(r, i128::from(v)))
+        }
         ArrowType::Decimal128(..) => input.as_primitive::<Decimal128Type>().values().iter().enumerate().for_each(|(r, &v)| add(r, v)),
         _ => {
             let longs = cast(input, &ArrowType::Int64)?;

@@ -199,5 +199,9 @@ fn search<K: Copy>(
 /// The NULLs of a sorted partition, at one of its ends, and the other rows.
 fn null_run(column: &ArrayRef, p: &Range<usize>) -> (Range<usize>, Range<usize>) {
     let count = column.slice(p.start, p.len()).null_count();
-    if count == 0 || column.is_null(p.start) { (p.start..p.start + count, p.start + count..p.end) } else { (p.end - count..p.end, p.start..p.end - count) }
+    if count == 0 || column.is_null(p.start) {
+        (p.start..p.start + count, p.start + count..p.end)
+    } else {
+        (p.end - count..p.end, p.start..p.end - count)
+    }
 }

@@ -44,7 +44,8 @@ impl Window {
             batch_size: context.settings.batch_size(),
         });
         Ok(plan.child().execute(context)?.map_partitions("Window", move |_, input, _| {
-            let mut chunks = Chunks { shared: shared.clone(), input, pending: vec![], wanted: BATCHES_PER_CHUNK * shared.batch_size, ended: false };
+            let mut chunks =
+                Chunks { shared: shared.clone(), input, pending: vec![], wanted: BATCHES_PER_CHUNK * shared.batch_size, ended: false };
             let shared = shared.clone();
             let chunks = std::iter::from_fn(move || chunks.next().transpose());
             Ok(Box::new(chunks.flat_map(move |chunk| match chunk.and_then(|c| shared.compute(c)) {

@@ -65,12 +65,7 @@ pub fn compute(
 ///
 /// # Errors
 /// `Internal` for other functions.
-pub fn first_or_last(
-    function: AggregateFunction,
-    values: &ArrayRef,
-    filter: Option<&BooleanArray>,
-    frames: &Frames,
-) -> Result<ArrayRef> {
+pub fn first_or_last(function: AggregateFunction, values: &ArrayRef, filter: Option<&BooleanArray>, frames: &Frames) -> Result<ArrayRef> {
     let ignore_nulls = matches!(function, AggregateFunction::FirstIgnoreNulls | AggregateFunction::LastIgnoreNulls);
     let valid = if ignore_nulls { valid_rows(values) } else { None };
     let admitted = match (valid, filter) {

@@ -21,7 +21,10 @@ pub fn compute(function: RankingFunction, args: &[Expr], chunk: &Chunk) -> Resul
         RankingFunction::Rank => ints(by_peers(chunk, |rows, _, peers| (peers - rows.start + 1) as i32)),
         RankingFunction::DenseRank => ints(by_peers(chunk, |_, number, _| number as i32 + 1)),
         RankingFunction::PercentRank => {
-            doubles(by_peers(chunk, |rows, _, peers| if rows.len() > 1 { (peers - rows.start) as f64 / (rows.len() - 1) as f64 } else { 0.0 }))
+            doubles(by_peers(
+                chunk,
+                |rows, _, peers| if rows.len() > 1 { (peers - rows.start) as f64 / (rows.len() - 1) as f64 } else { 0.0 },
+            ))
         }
         RankingFunction::CumeDist => {
             let mut out = Vec::with_capacity(chunk.num_rows());
@@ -42,9 +45,9 @@ pub fn compute(function: RankingFunction, args: &[Expr], chunk: &Chunk) -> Resul
                 let (size, larger) = (p.len() as i64 / buckets, p.len() as i64 % buckets);
                 // The first buckets take the rows that do not divide evenly, one each.
                 let in_larger = larger * (size + 1);
-                out.extend((0..p.len() as i64).map(|i| {
-                    (if i < in_larger { i / (size + 1) } else { larger + (i - in_larger) / size } + 1) as i32
-                }));
+                out.extend(
+                    (0..p.len() as i64).map(|i| (if i < in_larger { i / (size + 1) } else { larger + (i - in_larger) / size } + 1) as i32),
+                );
             }
             ints(out)
         }

@@ -59,7 +59,13 @@ fn frame_rows(frame: &Frame, rows: &[Row], i: usize, ascending: bool) -> Vec<usi
                 }
                 (None, None) => true,
                 // A NULL is at no distance: only an unbounded edge reaches it, or is reached from it.
-                _ => if j < i { low == i64::MIN } else { high == i64::MAX },
+                _ => {
+                    if j < i {
+                        low == i64::MIN
+                    } else {
+                        high == i64::MAX
+                    }
+                }
             },
         })
         .collect()
@@ -103,9 +109,7 @@ fn ranking(function: RankingFunction, n: i64, ignore_nulls: bool, rows: &[Row], 
     match function {
         RankingFunction::RowNumber => Scalar::Int(i as i32 + 1),
         RankingFunction::Rank => Scalar::Int(before as i32 + 1),
-        RankingFunction::DenseRank => {
-            Scalar::Int((1..=i).filter(|&j| rows[j].o != rows[j - 1].o).count() as i32 + 1)
-        }
+        RankingFunction::DenseRank => Scalar::Int((1..=i).filter(|&j| rows[j].o != rows[j - 1].o).count() as i32 + 1),
         RankingFunction::PercentRank => Scalar::Double(if count > 1 { before as f64 / (count - 1) as f64 } else { 0.0 }),
         RankingFunction::CumeDist => Scalar::Double(up_to as f64 / count as f64),
         RankingFunction::Ntile => {
@@ -205,12 +209,10 @@ fn frames() -> Vec<Frame> {
 fn window_calls_agree_with_their_definition() {
     let mut random = Random(11);
     for round in 0..3 {
-        let rows: Vec<Row> =
-            (0..40).map(|id| Row { id, p: random.value(3 + round), o: random.value(6), v: random.value(9) }).collect();
+        let rows: Vec<Row> = (0..40).map(|id| Row { id, p: random.value(3 + round), o: random.value(6), v: random.value(9) }).collect();
         let ascending = round % 2 == 0;
         let columns = ["id", "p", "o", "v"].map(|n| (n, DataType::Int));
-        let (table, output) =
-            local_table(&columns, rows.iter().map(|r| vec![int(Some(r.id)), int(r.p), int(r.o), int(r.v)]).collect());
+        let (table, output) = local_table(&columns, rows.iter().map(|r| vec![int(Some(r.id)), int(r.p), int(r.o), int(r.v)]).collect());
         let partition_by = vec![Expr::Attribute(output[1].clone())];
         let key = Expr::Attribute(output[2].clone());
         let order_by = vec![if ascending { SortOrder::ascending(key) } else { SortOrder::descending(key) }];
