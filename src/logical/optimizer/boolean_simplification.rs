@@ -72,11 +72,8 @@ fn joined_by_or(parts: Vec<Expr>) -> Expr {
 /// The disjuncts with the conjuncts that all of them have in front.
 fn factored(parts: Vec<Expr>) -> Expr {
     let mut branches: Vec<Vec<Expr>> = parts.into_iter().map(Expr::split_conjunction).collect();
-    let common: Vec<Expr> = branches[0]
-        .iter()
-        .filter(|c| c.is_deterministic() && branches[1..].iter().all(|b| b.contains(c)))
-        .cloned()
-        .collect();
+    let common: Vec<Expr> =
+        branches[0].iter().filter(|c| c.is_deterministic() && branches[1..].iter().all(|b| b.contains(c))).cloned().collect();
     for b in &mut branches {
         b.retain(|c| !common.contains(c));
     }

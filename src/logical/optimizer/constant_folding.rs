@@ -65,7 +65,8 @@ mod tests {
         let t = table("t", 10);
         let overflow = plus(Expr::Literal(Scalar::Long(i64::MAX)), int(1));
         assert_unchanged(apply, &filtered(t.clone(), greater_than(column(&t, "a"), overflow)));
-        let by_zero = Expr::Arithmetic { op: ArithmeticOp::Remainder, left: Box::new(int(1)), right: Box::new(int(0)), try_arithmetic: false };
+        let by_zero =
+            Expr::Arithmetic { op: ArithmeticOp::Remainder, left: Box::new(int(1)), right: Box::new(int(0)), try_arithmetic: false };
         assert_unchanged(apply, &filtered(t.clone(), greater_than(column(&t, "a"), by_zero)));
         assert_unchanged(apply, &filtered(t, random_below(0.5)));
     }

@@ -68,12 +68,8 @@ impl<'a> Model<'a> {
         }
         let rows_of = |mask: Mask| self.rows.get(&mask).copied().unwrap_or(1.0);
         let mut rows = rows_of(left) * rows_of(right);
-        let pairs: Vec<(KeyColumn, KeyColumn)> = self
-            .group
-            .shared(left, right)
-            .into_iter()
-            .filter_map(|(l, r)| Some((self.narrowest(&l)?, self.narrowest(&r)?)))
-            .collect();
+        let pairs: Vec<(KeyColumn, KeyColumn)> =
+            self.group.shared(left, right).into_iter().filter_map(|(l, r)| Some((self.narrowest(&l)?, self.narrowest(&r)?))).collect();
         if !pairs.is_empty() {
             rows *= EquiJoin::new(&pairs).selectivity();
         }

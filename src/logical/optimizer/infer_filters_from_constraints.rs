@@ -42,11 +42,8 @@ fn infer(mut j: Join) -> Join {
     let add = |side: &mut Box<LogicalPlan>, known: &[Expr]| {
         let ids = side.output_set();
         // Nothing to say of rows that are not there.
-        let new: Vec<Expr> = all
-            .iter()
-            .filter(|c| refers_only_to(c, &ids) && !c.references().is_empty() && !known.contains(c))
-            .cloned()
-            .collect();
+        let new: Vec<Expr> =
+            all.iter().filter(|c| refers_only_to(c, &ids) && !c.references().is_empty() && !known.contains(c)).cloned().collect();
         if !new.is_empty() {
             let plan = std::mem::replace(&mut **side, LogicalPlan::OneRowRelation);
             **side = filter(new, plan);

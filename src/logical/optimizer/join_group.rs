@@ -213,9 +213,10 @@ impl JoinGroup {
         let mut out = vec![];
         for (l, r) in self.shared(left, right) {
             let is = |members: &[&Member], e: &Expr| members.iter().any(|m| m.expr == *e);
-            let written = self.equalities.iter().find(|e| {
-                matches!(e, Expr::Comparison { left: a, right: b, .. } if (is(&l, a) && is(&r, b)) || (is(&l, b) && is(&r, a)))
-            });
+            let written = self
+                .equalities
+                .iter()
+                .find(|e| matches!(e, Expr::Comparison { left: a, right: b, .. } if (is(&l, a) && is(&r, b)) || (is(&l, b) && is(&r, a))));
             out.push(written.cloned().unwrap_or_else(|| equal(l[0].expr.clone(), r[0].expr.clone())));
         }
         out.extend(self.newly_applicable(left, right).map(|c| c.expr.clone()));

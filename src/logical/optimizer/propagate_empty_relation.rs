@@ -55,7 +55,9 @@ fn join(j: Join) -> LogicalPlan {
         JoinType::LeftAnti | JoinType::NullAwareAnti if left_empty => none(&plan),
         JoinType::LeftAnti | JoinType::NullAwareAnti => (*j.left).clone(),
         JoinType::Existence(_) if left_empty => none(&plan),
-        JoinType::Existence(a) => project(attributes(&j.left).into_iter().chain([alias_as(boolean(false), a)]).collect(), (*j.left).clone()),
+        JoinType::Existence(a) => {
+            project(attributes(&j.left).into_iter().chain([alias_as(boolean(false), a)]).collect(), (*j.left).clone())
+        }
     }
 }
 

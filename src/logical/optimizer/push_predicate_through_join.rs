@@ -90,8 +90,8 @@ pub fn push_condition(mut join: Join) -> Join {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logical::optimizer::support;
     use crate::logical::optimizer::push_down_predicates::apply;
+    use crate::logical::optimizer::support;
     use crate::logical::optimizer::testing::*;
 
     #[test]

@@ -78,8 +78,8 @@ fn push_some(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logical::optimizer::support::project;
     use crate::logical::optimizer::push_down_predicates::apply;
+    use crate::logical::optimizer::support::project;
     use crate::logical::optimizer::testing::*;
 
     #[test]

@@ -33,9 +33,7 @@ fn has_cross_join(plan: &LogicalPlan) -> bool {
 fn cross_joins(group: &JoinGroup, tree: &Tree) -> usize {
     match tree {
         Tree::Input(_) => 0,
-        Tree::Join(l, r) => {
-            usize::from(!group.connected(l.mask(), r.mask())) + cross_joins(group, l) + cross_joins(group, r)
-        }
+        Tree::Join(l, r) => usize::from(!group.connected(l.mask(), r.mask())) + cross_joins(group, l) + cross_joins(group, r),
     }
 }
 

@@ -216,9 +216,7 @@ pub fn is_null_when(e: &Expr, ids: &BTreeSet<ExprId>) -> bool {
         Expr::Cast { expr, .. } | Expr::Alias { expr, .. } => is_null_when(expr, ids),
         Expr::Negate(e) | Expr::Not(e) => is_null_when(e, ids),
         Expr::Arithmetic { left, right, .. } => is_null_when(left, ids) || is_null_when(right, ids),
-        Expr::Comparison { op, left, right } => {
-            *op != ComparisonOp::EqualNullSafe && (is_null_when(left, ids) || is_null_when(right, ids))
-        }
+        Expr::Comparison { op, left, right } => *op != ComparisonOp::EqualNullSafe && (is_null_when(left, ids) || is_null_when(right, ids)),
         Expr::And(l, r) | Expr::Or(l, r) => is_null_when(l, ids) && is_null_when(r, ids),
         Expr::Like { value, pattern, .. } => is_null_when(value, ids) || is_null_when(pattern, ids),
         Expr::In { value, .. } => is_null_when(value, ids),

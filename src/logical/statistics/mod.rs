@@ -161,12 +161,7 @@ fn estimate_node(plan: &LogicalPlan) -> Statistics {
 }
 
 /// The same rows with other columns.
-fn resized(
-    below: Statistics,
-    input: &[Attribute],
-    output: &[Attribute],
-    columns: HashMap<ExprId, ColumnStatistics>,
-) -> Statistics {
+fn resized(below: Statistics, input: &[Attribute], output: &[Attribute], columns: HashMap<ExprId, ColumnStatistics>) -> Statistics {
     match below.row_count {
         Some(rows) => Statistics::with_rows(rows, output, columns),
         None => {
@@ -180,12 +175,7 @@ fn row_size_of_fields(schema: &crate::base::Schema) -> f64 {
     8.0 + schema.fields.iter().map(|f| f.data_type.default_size() as f64).sum::<f64>()
 }
 
-fn table(
-    known: &TableStatistics,
-    output: &[Attribute],
-    position: impl Fn(&Attribute) -> Option<usize>,
-    full_row_size: f64,
-) -> Statistics {
+fn table(known: &TableStatistics, output: &[Attribute], position: impl Fn(&Attribute) -> Option<usize>, full_row_size: f64) -> Statistics {
     let Some(rows) = known.row_count.map(|n| n as f64) else {
         let size = known.size_bytes as f64 * row_size(output) / full_row_size;
         return Statistics { size_bytes: saturate(size), ..Statistics::default() };
@@ -428,12 +418,7 @@ fn arithmetic_bounds(op: ArithmeticOp, l: &ColumnStatistics, r: &ColumnStatistic
             if result_scale != l_scale + r_scale {
                 return None;
             }
-            let corners = [
-                l_min.checked_mul(r_min)?,
-                l_min.checked_mul(r_max)?,
-                l_max.checked_mul(r_min)?,
-                l_max.checked_mul(r_max)?,
-            ];
+            let corners = [l_min.checked_mul(r_min)?, l_min.checked_mul(r_max)?, l_max.checked_mul(r_min)?, l_max.checked_mul(r_max)?];
             (*corners.iter().min()?, *corners.iter().max()?)
         }
         ArithmeticOp::Divide | ArithmeticOp::IntegralDivide | ArithmeticOp::Remainder => return None,

@@ -23,10 +23,8 @@ pub fn pull_up(plan: LogicalPlan, outer: &BTreeSet<ExprId>) -> Result<Option<Dec
             LogicalPlan::Join(j) => through_join(j, outer),
             LogicalPlan::Limit { limit, offset, input } => through_limit(limit, offset, *input, outer),
             LogicalPlan::Sort { order, global, input } if !order.iter().any(|o| refers_to(&o.expr, outer)) => {
-                Ok(pull_up(*input, outer)?.map(|d| Decorrelated {
-                    plan: LogicalPlan::Sort { order, global, input: Box::new(d.plan) },
-                    ..d
-                }))
+                Ok(pull_up(*input, outer)?
+                    .map(|d| Decorrelated { plan: LogicalPlan::Sort { order, global, input: Box::new(d.plan) }, ..d }))
             }
             LogicalPlan::Generate { generator, outer: keep, output, input } if !refers_to(&generator, outer) => {
                 let Some(d) = pull_up(*input, outer)? else { return Ok(None) };
@@ -187,4 +185,3 @@ fn correlated_equality(predicate: &Expr, outer: &BTreeSet<ExprId>) -> Option<(Co
 fn inner_attributes(predicates: &[Expr], outer: &BTreeSet<ExprId>) -> Vec<Attribute> {
     used_attributes(predicates).into_iter().filter(|a| !outer.contains(&a.id)).collect()
 }
-
