@@ -156,7 +156,11 @@ impl Settings {
     }
 }
 
-fn find(key: &str) -> Result<&'static Setting> {
+/// The setting of that key, with or without the prefix `spark.`.
+///
+/// # Errors
+/// `UnknownSetting`, naming the nearest key.
+pub fn find(key: &str) -> Result<&'static Setting> {
     let bare = key.strip_prefix("spark.").unwrap_or(key);
     ALL.iter().find(|s| s.key.eq_ignore_ascii_case(bare)).copied().ok_or_else(|| {
         let hint = nearest(bare, ALL.iter().map(|s| s.key)).map(|n| format!(" Did you mean `{n}`?")).unwrap_or_default();

@@ -1,0 +1,252 @@
+//! Running statements: queries become DataFrames, commands act at once and give their rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::catalog::Catalog;
+use super::dataframe::DataFrame;
+use super::session::Session;
+use crate::base::settings::ALL;
+use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar, Schema};
+use crate::datasource::write::{FolderWriter, ResultFormat};
+use crate::datasource::{self, MemoryTable, TableSource};
+use crate::logical::{BoundQuery, LogicalPlan};
+use crate::planning::ExplainLevel;
+use crate::sql::{BoundStatement, CatalogEntry, CatalogView};
+
+/// Runs a statement: a query waits for an action.
+pub(super) fn run(session: &Session, statement: BoundStatement) -> Result<DataFrame> {
+    let catalog = session.catalog();
+    match statement {
+        BoundStatement::Query(query) => return Ok(DataFrame::from_query(session.clone(), query)),
+        BoundStatement::Explain { level, query } => return explain(session, level, query),
+        BoundStatement::CreateView { name, replace, if_not_exists, query } => {
+            create(catalog, &name, replace, if_not_exists, || Ok(query.into()))?;
+        }
+        BoundStatement::CreateTable { name, replace, if_not_exists, schema, format, path, options } => {
+            create(catalog, &name, replace, if_not_exists, || open(schema, format.as_deref(), path, &options).map(CatalogEntry::Table))?;
+        }
+        BoundStatement::CreateTableAs { name, replace, if_not_exists, format, path, options, query } => {
+            let make = || match path {
+                Some(path) => write_folder(session, &path, format.as_deref(), &options, query),
+                None => in_memory(session, query),
+            };
+            create(catalog, &name, replace, if_not_exists, || make().map(CatalogEntry::Table))?;
+        }
+        BoundStatement::Insert { name, overwrite, query } => insert(session, &name, overwrite, query)?,
+        BoundStatement::Drop { name, view, if_exists } => drop_entry(catalog, &name, view, if_exists)?,
+        BoundStatement::Set { key: Some(key), value: Some(value) } => {
+            session.set(&key, &value)?;
+            return setting_rows(session, Some(&key));
+        }
+        BoundStatement::Set { key, value: _ } => return setting_rows(session, key.as_deref()),
+        BoundStatement::Reset { key: Some(key) } => session.unset(&key)?,
+        BoundStatement::Reset { key: None } => session.reset(),
+        BoundStatement::ShowTables { pattern } => return Ok(show_tables(session, pattern.as_deref())),
+        BoundStatement::Describe { columns } => {
+            let rows = columns.iter().map(|f| vec![text(&f.name), text(&f.data_type.to_string()), Scalar::Boolean(f.nullable)]);
+            let columns = [("col_name", DataType::String), ("data_type", DataType::String), ("nullable", DataType::Boolean)];
+            return Ok(literal_rows(session, &columns, rows.collect()));
+        }
+        // A lazy cache is filled at once: the table is there either way.
+        BoundStatement::Cache { name, lazy: _, query } => cache(session, &name, query)?,
+        BoundStatement::Uncache { name, if_exists } => {
+            if !catalog.uncache(last(&name)) && !if_exists && !catalog.contains(last(&name)) {
+                return Err(catalog.not_found(last(&name)));
+            }
+        }
+        BoundStatement::ClearCache => catalog.table_names().iter().for_each(|name| {
+            catalog.uncache(name);
+        }),
+    }
+    Ok(literal_rows(session, &[], vec![]))
+}
+
+/// Puts a view over a query in place.
+pub(super) fn register_view(session: &Session, name: &str, query: BoundQuery) {
+    session.catalog().put(name, query.into());
+}
+
+/// The catalog is flat: of a dotted name the last part counts.
+fn last(name: &[String]) -> &str {
+    name.last().map_or("", String::as_str)
+}
+
+fn create(
+    catalog: &Catalog,
+    name: &[String],
+    replace: bool,
+    if_not_exists: bool,
+    entry: impl FnOnce() -> Result<CatalogEntry>,
+) -> Result<()> {
+    let name = last(name);
+    match catalog.contains(name) {
+        true if if_not_exists => Ok(()),
+        true if !replace => {
+            Err(Error::new(ErrorClass::TableExists, format!("`{name}` already exists; drop it first or use CREATE OR REPLACE.")))
+        }
+        _ => {
+            catalog.put(name, entry()?);
+            Ok(())
+        }
+    }
+}
+
+fn open(
+    schema: Option<Schema>,
+    format: Option<&str>,
+    path: Option<String>,
+    options: &BTreeMap<String, String>,
+) -> Result<Arc<dyn TableSource>> {
+    match (path, schema) {
+        (Some(path), None) => datasource::open_path(&path, format, options),
+        (Some(_), Some(_)) => Err(Error::unsupported("a table over files takes its columns from the files; leave the list of columns out.")),
+        (None, schema) => MemoryTable::new(schema.unwrap_or_default(), vec![]),
+    }
+}
+
+fn collected(session: &Session, query: BoundQuery) -> Result<(Schema, Vec<Vec<RecordBatch>>)> {
+    let frame = DataFrame::from_query(session.clone(), query);
+    Ok((frame.schema(), frame.query_execution()?.collect_partitions()?))
+}
+
+fn in_memory(session: &Session, query: BoundQuery) -> Result<Arc<dyn TableSource>> {
+    let (schema, partitions) = collected(session, query)?;
+    MemoryTable::new(schema, partitions)
+}
+
+/// Writes a query's rows to a folder of part files, and opens it.
+fn write_folder(
+    session: &Session,
+    path: &str,
+    format: Option<&str>,
+    options: &BTreeMap<String, String>,
+    query: BoundQuery,
+) -> Result<Arc<dyn TableSource>> {
+    let format = format.unwrap_or("parquet");
+    let (schema, partitions) = collected(session, query)?;
+    let folder = FolderWriter::create(path, result_format(format)?, &schema, false)?;
+    for (i, batches) in partitions.iter().enumerate() {
+        let mut part = folder.part(i)?;
+        for batch in batches {
+            part.write(batch)?;
+        }
+        part.finish()?;
+    }
+    folder.commit()?;
+    datasource::open_path(path, Some(format), options)
+}
+
+/// JSON tables hold one object per line.
+fn result_format(name: &str) -> Result<ResultFormat> {
+    Ok(match name.parse()? {
+        ResultFormat::Json => ResultFormat::Ndjson,
+        other => other,
+    })
+}
+
+fn insert(session: &Session, name: &[String], overwrite: bool, query: BoundQuery) -> Result<()> {
+    let catalog = session.catalog();
+    let table = match catalog.resolve(name) {
+        Some(CatalogEntry::Table(table)) if table.format() == "memory" => table,
+        Some(_) => return Err(Error::unsupported(format!("`{}`: INSERT writes to tables in memory only.", last(name)))),
+        None => return Err(catalog.not_found(last(name))),
+    };
+    let mut partitions = match overwrite {
+        true => vec![],
+        false => session.table(last(name))?.query_execution()?.collect_partitions()?,
+    };
+    partitions.extend(collected(session, query)?.1);
+    partitions.retain(|p| !p.is_empty());
+    catalog.register_table(last(name), MemoryTable::new(table.schema().clone(), partitions)?);
+    Ok(())
+}
+
+fn drop_entry(catalog: &Catalog, name: &[String], view: bool, if_exists: bool) -> Result<()> {
+    let name = last(name);
+    match (catalog.resolve(&[name.to_string()]), view) {
+        (None, _) if if_exists => Ok(()),
+        (Some(CatalogEntry::View(_)), false) => {
+            Err(Error::new(ErrorClass::InvalidParameter, format!("`{name}` is a view; use DROP VIEW.")))
+        }
+        // Tables of files are named for the session only, as temporary views over them are.
+        _ => catalog.drop(name),
+    }
+}
+
+fn cache(session: &Session, name: &[String], query: Option<BoundQuery>) -> Result<()> {
+    let name = last(name);
+    if let Some(query) = query {
+        session.catalog().create(name, query.into())?;
+    }
+    let frame = session.table(name)?;
+    let table = MemoryTable::new(frame.schema(), frame.query_execution()?.collect_partitions()?)?;
+    session.catalog().cache(name, table);
+    Ok(())
+}
+
+fn explain(session: &Session, level: ExplainLevel, query: BoundQuery) -> Result<DataFrame> {
+    let plan = session.query_execution(query, std::time::Duration::ZERO)?.explain(level)?;
+    Ok(literal_rows(session, &[("plan", DataType::String)], vec![vec![text(&plan)]]))
+}
+
+fn setting_rows(session: &Session, key: Option<&str>) -> Result<DataFrame> {
+    let settings = session.settings();
+    let columns = ["key", "value", "default", "meaning"].map(|c| (c, DataType::String));
+    let row = |s: &&'static crate::base::settings::Setting| vec![text(s.key), text(settings.text(s)), text(s.local), text(s.doc)];
+    match key {
+        None => Ok(literal_rows(session, &columns, ALL.iter().map(row).collect())),
+        Some(key) => Ok(literal_rows(session, &columns[..2], vec![row(&crate::base::settings::find(key)?)[..2].to_vec()])),
+    }
+}
+
+fn show_tables(session: &Session, pattern: Option<&str>) -> DataFrame {
+    let catalog = session.catalog();
+    let names = catalog.table_names().into_iter().filter(|name| pattern.is_none_or(|p| matches_pattern(name, p)));
+    let rows = names.map(|name| {
+        let kind = match catalog.resolve(std::slice::from_ref(&name)) {
+            Some(CatalogEntry::Table(table)) => table.format(),
+            Some(CatalogEntry::View(_)) | None => "view",
+        };
+        vec![text(&name), text(kind)]
+    });
+    literal_rows(session, &[("tableName", DataType::String), ("kind", DataType::String)], rows.collect())
+}
+
+/// `*` stands for any text, `|` separates alternatives; case does not count.
+fn matches_pattern(name: &str, pattern: &str) -> bool {
+    fn matches(name: &str, pattern: &str) -> bool {
+        match pattern.split_once('*') {
+            None => name == pattern,
+            Some((start, rest)) => {
+                name.strip_prefix(start).is_some_and(|left| (0..=left.len()).any(|i| left.is_char_boundary(i) && matches(&left[i..], rest)))
+            }
+        }
+    }
+    let name = name.to_lowercase();
+    pattern.to_lowercase().split('|').any(|p| matches(&name, p.trim()))
+}
+
+fn text(s: &str) -> Scalar {
+    Scalar::string(s)
+}
+
+fn literal_rows(session: &Session, columns: &[(&str, DataType)], rows: Vec<Vec<Scalar>>) -> DataFrame {
+    let output = columns.iter().map(|(name, t)| Attribute::new(*name, t.clone(), false)).collect();
+    DataFrame::new(session.clone(), LogicalPlan::LocalRelation { output, rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_patterns() {
+        assert!(matches_pattern("Orders", "ord*"));
+        assert!(matches_pattern("orders", "x|*der*"));
+        assert!(!matches_pattern("orders", "ord"));
+        assert!(matches_pattern("größe", "*e"));
+    }
+}

@@ -1,0 +1,331 @@
+//! `wholestage bench`: times queries in each mode and compares the modes' answers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::answers::Answer;
+use super::options::{self, Mode};
+use super::{generate, output, tpch};
+use crate::api::Session;
+use crate::base::{Error, ErrorClass, Result};
+use crate::datasource;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  wholestage bench tpch --sf 0.1 --modes jit,interpreted --check
+  wholestage bench tpch --sf 1 --queries 1,6,18 --storage parquet --runs 5 --json times.ndjson
+  wholestage bench --data fixtures/sales my_queries.sql")]
+pub(super) struct Arguments {
+    /// 'tpch', or files of SQL statements over the tables of --data
+    #[arg(value_name = "SUITE", required = true)]
+    suite: Vec<String>,
+    /// Scale factor of data generated for the benchmark
+    #[arg(long, value_name = "N", default_value_t = 0.1)]
+    sf: f64,
+    /// Use the tables of a folder instead of generating them
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Modes to time, in turn
+    #[arg(long, value_name = "MODES", value_delimiter = ',', default_value = "jit,interpreted")]
+    modes: Vec<Mode>,
+    /// Numbers of the queries to run [default: all]
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    queries: Vec<usize>,
+    /// Where generated data is read from
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "memory")]
+    storage: Storage,
+    /// Timed runs per query and mode, after one that is not timed
+    #[arg(long, value_name = "K", default_value_t = 3)]
+    runs: usize,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Write one JSON object per query and mode to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Compare answers: with the stored ones where there are (tpch at sf 0.01), and between modes
+    #[arg(long)]
+    check: bool,
+    /// Any setting; repeatable
+    #[arg(long = "conf", value_name = "KEY=VALUE")]
+    conf: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Storage {
+    Memory,
+    Parquet,
+}
+
+impl Storage {
+    fn name(self) -> &'static str {
+        match self {
+            Storage::Memory => "memory",
+            Storage::Parquet => "parquet",
+        }
+    }
+}
+
+struct Query {
+    number: usize,
+    text: String,
+    stored: Option<&'static str>,
+}
+
+/// One query in one mode.
+struct Measured {
+    /// Sorted times of the runs, planning included.
+    times: Vec<Duration>,
+    plan: Duration,
+    compile: Duration,
+    rows: usize,
+    answer: Option<Answer>,
+}
+
+impl Measured {
+    fn median_ms(&self) -> f64 {
+        let n = self.times.len();
+        (milliseconds(self.times[(n - 1) / 2]) + milliseconds(self.times[n / 2])) / 2.0
+    }
+}
+
+fn milliseconds(d: Duration) -> f64 {
+    d.as_secs_f64() * 1e3
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let suite = if arguments.suite == ["tpch"] { "tpch" } else { "files" };
+    let queries = queries(arguments, suite)?;
+    let session = session(arguments, suite)?;
+    let mut failures = vec![];
+    let mut results: Vec<(usize, BTreeMap<usize, Measured>)> = vec![];
+    for query in &queries {
+        let mut by_mode = BTreeMap::new();
+        for (m, mode) in arguments.modes.iter().enumerate() {
+            session.set("execution.mode", mode.name())?;
+            match measure(&session, query, arguments) {
+                Ok(measured) => {
+                    if let Err(e) = check(arguments, query, &measured, &by_mode) {
+                        failures.push(format!("query {} in mode {}: {}", query.number, mode.name(), e.message));
+                    }
+                    by_mode.insert(m, measured);
+                }
+                Err(e) => failures.push(format!("query {} in mode {}: {e}", query.number, mode.name())),
+            }
+        }
+        results.push((query.number, by_mode));
+    }
+    if let Some(path) = &arguments.json {
+        write_json(path, suite, arguments, session.settings().threads(), &results)?;
+    }
+    output::print(&table(&arguments.modes, &results))?;
+    if arguments.check && failures.is_empty() {
+        output::print(&format!("answers agree: {} of {} queries\n", results.len(), queries.len()))?;
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let class = if arguments.check { ErrorClass::Internal } else { ErrorClass::InvalidParameter };
+    Err(Error::new(class, format!("{} failed: {}", failures.len(), failures.join("; "))))
+}
+
+fn queries(arguments: &Arguments, suite: &str) -> Result<Vec<Query>> {
+    let mut all = vec![];
+    if suite == "tpch" {
+        let stored = arguments.data.is_none() && arguments.sf == 0.01;
+        for (i, text) in tpch::QUERIES.iter().enumerate() {
+            all.push(Query { number: i + 1, text: text.to_string(), stored: stored.then(|| tpch::ANSWERS_SF_0_01[i]) });
+        }
+    } else {
+        for path in &arguments.suite {
+            let text = options::read_file(Path::new(path))?;
+            for part in text.split(';').filter(|p| !p.trim().is_empty()) {
+                all.push(Query { number: all.len() + 1, text: part.to_string(), stored: None });
+            }
+        }
+    }
+    if let Some(unknown) = arguments.queries.iter().find(|n| **n == 0 || **n > all.len()) {
+        return Err(Error::new(ErrorClass::InvalidParameter, format!("there is no query {unknown}; they are 1 to {}.", all.len())));
+    }
+    if !arguments.queries.is_empty() {
+        all.retain(|q| arguments.queries.contains(&q.number));
+    }
+    Ok(all)
+}
+
+fn session(arguments: &Arguments, suite: &str) -> Result<Session> {
+    let mut builder = Session::builder();
+    for pair in &arguments.conf {
+        let (key, value) = options::split_pair(pair, "--conf")?;
+        builder = builder.config(key, value);
+    }
+    if let Some(threads) = arguments.threads {
+        builder = builder.threads(threads);
+    }
+    let session = builder.build()?;
+    match &arguments.data {
+        Some(dir) => session.register_folder(dir)?,
+        None if suite != "tpch" => {}
+        None => {
+            generate::check_scale(arguments.sf)?;
+            let partitions = session.settings().threads();
+            if arguments.storage == Storage::Memory {
+                for (name, source) in datasource::generate::tpch_memory(arguments.sf, partitions)? {
+                    session.register_table(&name, source);
+                }
+            } else {
+                session.register_folder(cached_tpch(arguments.sf)?)?;
+            }
+        }
+    }
+    Ok(session)
+}
+
+/// A folder with generated Parquet files, made on first use. It appears under its name only when complete.
+fn cached_tpch(scale: f64) -> Result<PathBuf> {
+    let dir = std::env::temp_dir().join(format!("wholestage-tpch-sf{scale}"));
+    if !dir.is_dir() {
+        let unfinished = std::env::temp_dir().join(format!("wholestage-tpch-sf{scale}.{}", std::process::id()));
+        datasource::generate::tpch(scale, &unfinished.to_string_lossy(), "parquet", 1)?;
+        std::fs::rename(&unfinished, &dir).map_err(|e| Error::from(e).context(dir.display()))?;
+    }
+    Ok(dir)
+}
+
+fn measure(session: &Session, query: &Query, arguments: &Arguments) -> Result<Measured> {
+    let mut measured = Measured { times: vec![], plan: Duration::ZERO, compile: Duration::ZERO, rows: 0, answer: None };
+    for run in 0..=arguments.runs.max(1) {
+        let start = std::time::Instant::now();
+        // Statements before the last (a view that the query uses) belong to the query and its time.
+        let statements = session.parse(&query.text)?;
+        let mut last = None;
+        for statement in &statements {
+            last = Some(session.run(statement)?);
+        }
+        let frame = last.ok_or_else(|| Error::new(ErrorClass::Parse, "there is no SQL statement."))?;
+        let execution = frame.query_execution()?;
+        let batches = execution.collect()?;
+        let time = start.elapsed();
+        if run == 0 {
+            measured.rows = batches.iter().map(|b| b.num_rows()).sum();
+            if arguments.check {
+                measured.answer = Some(Answer::of(&execution.output(), batches)?);
+            }
+            continue;
+        }
+        let timings = execution.timings();
+        measured.times.push(time);
+        measured.plan = timings.parse + timings.optimize + timings.plan;
+        measured.compile = timings.compile;
+    }
+    measured.times.sort_unstable();
+    Ok(measured)
+}
+
+fn check(arguments: &Arguments, query: &Query, measured: &Measured, before: &BTreeMap<usize, Measured>) -> Result<()> {
+    let Some(answer) = measured.answer.as_ref().filter(|_| arguments.check) else { return Ok(()) };
+    if let Some(stored) = query.stored {
+        answer.matches_stored(stored)?;
+    }
+    match before.values().find_map(|m| m.answer.as_ref()) {
+        Some(other) => answer.matches(other),
+        None => Ok(()),
+    }
+}
+
+fn write_json(
+    path: &Path,
+    suite: &str,
+    arguments: &Arguments,
+    threads: usize,
+    results: &[(usize, BTreeMap<usize, Measured>)],
+) -> Result<()> {
+    let mut text = String::new();
+    for (number, by_mode) in results {
+        for (mode, m) in by_mode {
+            let line = serde_json::json!({
+                "suite": suite,
+                "sf": arguments.sf,
+                "storage": arguments.storage.name(),
+                "query": number,
+                "mode": arguments.modes[*mode].name(),
+                "threads": threads,
+                "runs": m.times.len(),
+                "median_ms": m.median_ms(),
+                "min_ms": m.times.first().copied().map_or(0.0, milliseconds),
+                "rows": m.rows,
+                "plan_ms": milliseconds(m.plan),
+                "compile_ms": milliseconds(m.compile),
+            });
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    std::fs::write(path, text).map_err(|e| Error::from(e).context(path.display()))
+}
+
+/// Medians per query and mode; with two modes or more, how many times as long as the first each other takes.
+fn table(modes: &[Mode], results: &[(usize, BTreeMap<usize, Measured>)]) -> String {
+    let mut out = format!("{:>5}", "query");
+    for mode in modes {
+        let _ = write!(out, " {:>14}", format!("{} ms", mode.name()));
+    }
+    for mode in modes.iter().skip(1) {
+        let _ = write!(out, " {:>16}", format!("{}/{}", mode.name(), modes[0].name()));
+    }
+    let _ = writeln!(out, " {:>9} {:>10} {:>8}", "plan ms", "compile ms", "rows");
+    let mut ratios: Vec<Vec<f64>> = vec![vec![]; modes.len()];
+    let mut totals: Vec<Vec<f64>> = vec![vec![]; modes.len()];
+    for (number, by_mode) in results {
+        let _ = write!(out, "{number:>5}");
+        for m in 0..modes.len() {
+            match by_mode.get(&m) {
+                Some(measured) => {
+                    totals[m].push(measured.median_ms());
+                    let _ = write!(out, " {:>14.2}", measured.median_ms());
+                }
+                None => {
+                    let _ = write!(out, " {:>14}", "failed");
+                }
+            }
+        }
+        for m in 1..modes.len() {
+            match (by_mode.get(&0), by_mode.get(&m)) {
+                (Some(first), Some(other)) => {
+                    let ratio = other.median_ms() / first.median_ms();
+                    ratios[m].push(ratio);
+                    let _ = write!(out, " {ratio:>16.2}");
+                }
+                _ => {
+                    let _ = write!(out, " {:>16}", "");
+                }
+            }
+        }
+        match by_mode.values().next() {
+            Some(first) => {
+                let _ = writeln!(out, " {:>9.2} {:>10.2} {:>8}", milliseconds(first.plan), milliseconds(first.compile), first.rows);
+            }
+            None => out.push('\n'),
+        }
+    }
+    let _ = write!(out, "{:>5}", "mean");
+    for times in &totals {
+        let _ = write!(out, " {:>14.2}", geometric_mean(times));
+    }
+    for ratio in ratios.iter().skip(1) {
+        let _ = write!(out, " {:>16.2}", geometric_mean(ratio));
+    }
+    out.push_str("  (geometric)\n");
+    out
+}
+
+fn geometric_mean(values: &[f64]) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    (values.iter().map(|v| v.max(1e-6).ln()).sum::<f64>() / values.len() as f64).exp()
+}

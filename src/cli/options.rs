@@ -1,0 +1,143 @@
+//! Arguments that several subcommands share, and the session made of them.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::progress::Progress;
+use crate::api::Session;
+use crate::base::{Error, ErrorClass, Result};
+
+/// What tables there are.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Sources")]
+pub(super) struct Sources {
+    /// Name a file, folder or glob (parquet, csv, tsv, json, ndjson, arrow by extension); repeatable
+    #[arg(long = "table", value_name = "NAME=PATH")]
+    tables: Vec<String>,
+    /// Name every NAME.EXT file and NAME/ folder in DIR
+    #[arg(long = "data", value_name = "DIR")]
+    data: Vec<PathBuf>,
+}
+
+/// How queries run.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Options")]
+pub(super) struct Options {
+    /// auto, jit or interpreted: whether stages are compiled [default: auto]
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
+    mode: Option<Mode>,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Most memory of running queries, e.g. 512MB
+    #[arg(long, value_name = "SIZE")]
+    memory_limit: Option<String>,
+    /// Where spill files go
+    #[arg(long, value_name = "DIR")]
+    temp_dir: Option<String>,
+    /// Any setting; repeatable. `SET` lists them all
+    #[arg(long = "conf", value_name = "KEY=VALUE")]
+    conf: Vec<String>,
+    /// Print parse, plan, compile and run times on standard error
+    #[arg(long)]
+    pub timing: bool,
+    /// A line on standard error while a query takes long [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true)]
+    pub progress: Progress,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Mode {
+    Auto,
+    Jit,
+    Interpreted,
+}
+
+impl Mode {
+    /// The value of the setting `execution.mode`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Auto => "auto",
+            Mode::Jit => "jit",
+            Mode::Interpreted => "interpreted",
+        }
+    }
+}
+
+/// The SQL to run.
+#[derive(Args, Default)]
+pub(super) struct Statements {
+    /// One or more statements separated by ';'; '-' reads standard input
+    #[arg(value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    sql: Option<String>,
+    /// Read the statements from a file
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Statements {
+    /// The text of the statements.
+    ///
+    /// # Errors
+    /// `PathNotFound`, `Io`.
+    pub fn text(&self) -> Result<String> {
+        match (&self.file, self.sql.as_deref()) {
+            (Some(path), _) if path != Path::new("-") => read_file(path),
+            (Some(_), _) | (None, Some("-")) => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).map_err(|e| Error::from(e).context("standard input"))?;
+                Ok(text)
+            }
+            (None, sql) => Ok(sql.unwrap_or_default().to_string()),
+        }
+    }
+}
+
+/// A text file.
+///
+/// # Errors
+/// `PathNotFound`, `Io`, naming the file.
+pub(super) fn read_file(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::from(e).context(path.display()))
+}
+
+pub(super) fn split_pair<'a>(text: &'a str, option: &str) -> Result<(&'a str, &'a str)> {
+    text.split_once('=')
+        .filter(|(k, _)| !k.is_empty())
+        .ok_or_else(|| Error::new(ErrorClass::InvalidParameter, format!("{option} takes NAME=VALUE, not `{text}`.")))
+}
+
+/// A session with these tables and settings.
+///
+/// # Errors
+/// Those of the settings and of finding the tables.
+pub(super) fn session(sources: &Sources, options: &Options) -> Result<Session> {
+    let mut builder = Session::builder();
+    for pair in &options.conf {
+        let (key, value) = split_pair(pair, "--conf")?;
+        builder = builder.config(key, value);
+    }
+    if let Some(mode) = options.mode {
+        builder = builder.config("execution.mode", mode.name());
+    }
+    if let Some(threads) = options.threads {
+        builder = builder.threads(threads);
+    }
+    if let Some(limit) = &options.memory_limit {
+        builder = builder.config("memory.limit", limit);
+    }
+    if let Some(dir) = &options.temp_dir {
+        builder = builder.config("memory.tempDir", dir);
+    }
+    let session = builder.build()?;
+    for dir in &sources.data {
+        session.register_folder(dir)?;
+    }
+    for pair in &sources.tables {
+        let (name, path) = split_pair(pair, "--table")?;
+        session.register_path(name, path)?;
+    }
+    Ok(session)
+}

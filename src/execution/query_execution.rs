@@ -1,0 +1,308 @@
+//! One query through its phases.
+//!
+//! Each phase is computed when first asked for and kept. An action starts a run: a [`QueryContext`] of its own, the scalar
+//! subqueries run first, broadcasts started, then the plan executed.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+
+use super::Scheduler;
+use super::scheduler::Stream;
+use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, Settings};
+use crate::datasource::BatchStream;
+use crate::expr::evaluate::scalar;
+use crate::logical::{BoundQuery, LogicalPlan, optimizer};
+use crate::operators::{Operator, SparkPlan, collect, whole_stage};
+use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain};
+use crate::rdd::{QueryContext, Rdd};
+
+/// How long the phases took. A phase not yet run took nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PhaseTimings {
+    /// SQL text to bound plan.
+    pub parse: Duration,
+    pub optimize: Duration,
+    pub plan: Duration,
+    /// Making machine code, in whatever thread; part of `run` unless it was asked for before.
+    pub compile: Duration,
+    /// The last action: subqueries, broadcasts, shuffles, result.
+    pub run: Duration,
+}
+
+/// A query and everything known about it.
+pub struct QueryExecution {
+    settings: Settings,
+    scheduler: Arc<Scheduler>,
+    query: BoundQuery,
+    optimized: OnceLock<Result<BoundQuery>>,
+    physical: OnceLock<Result<PhysicalQuery>>,
+    timings: Mutex<PhaseTimings>,
+    last_run: Mutex<Option<Arc<QueryContext>>>,
+}
+
+impl QueryExecution {
+    /// `parse` is how long it took to make `query`.
+    pub fn new(query: BoundQuery, settings: Settings, scheduler: Arc<Scheduler>, parse: Duration) -> Self {
+        Self {
+            settings,
+            scheduler,
+            query,
+            optimized: OnceLock::new(),
+            physical: OnceLock::new(),
+            timings: Mutex::new(PhaseTimings { parse, ..PhaseTimings::default() }),
+            last_run: Mutex::new(None),
+        }
+    }
+
+    /// The plan as written. Names are resolved while binding, so this is [`Self::analyzed`].
+    pub fn logical(&self) -> &LogicalPlan {
+        &self.query.plan
+    }
+
+    /// The plan with names resolved and types coerced.
+    pub fn analyzed(&self) -> &LogicalPlan {
+        &self.query.plan
+    }
+
+    /// The analyzed query with its scalar subqueries.
+    pub fn query(&self) -> &BoundQuery {
+        &self.query
+    }
+
+    /// Columns of the result.
+    pub fn output(&self) -> Vec<Attribute> {
+        self.query.plan.output()
+    }
+
+    /// The query after the optimizer's rules.
+    ///
+    /// # Errors
+    /// Those of the rules: errors of constant expressions among them.
+    pub fn optimized(&self) -> Result<&BoundQuery> {
+        let computed = self.optimized.get_or_init(|| {
+            let start = Instant::now();
+            let optimized = optimizer::optimize(self.query.clone(), &self.settings);
+            self.timed(|t| t.optimize = start.elapsed());
+            optimized
+        });
+        computed.as_ref().map_err(Clone::clone)
+    }
+
+    /// # Errors
+    /// Those of [`Self::optimized`].
+    pub fn optimized_plan(&self) -> Result<&LogicalPlan> {
+        Ok(&self.optimized()?.plan)
+    }
+
+    /// The physical plans, of the query and of its subqueries.
+    ///
+    /// # Errors
+    /// Those of [`Self::optimized`], and of planning.
+    pub fn physical(&self) -> Result<&PhysicalQuery> {
+        let optimized = self.optimized()?;
+        let computed = self.physical.get_or_init(|| {
+            let start = Instant::now();
+            let physical = planning::plan(optimized.clone(), &self.settings);
+            self.timed(|t| t.plan = start.elapsed());
+            physical
+        });
+        computed.as_ref().map_err(Clone::clone)
+    }
+
+    /// The physical plan before preparations.
+    ///
+    /// # Errors
+    /// Those of [`Self::physical`].
+    pub fn spark_plan(&self) -> Result<&Arc<SparkPlan>> {
+        Ok(&self.physical()?.spark_plan)
+    }
+
+    /// The physical plan that runs.
+    ///
+    /// # Errors
+    /// Those of [`Self::physical`].
+    pub fn executed_plan(&self) -> Result<&Arc<SparkPlan>> {
+        Ok(&self.physical()?.executed_plan)
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn timings(&self) -> PhaseTimings {
+        *self.timings.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn timed(&self, set: impl FnOnce(&mut PhaseTimings)) {
+        set(&mut self.timings.lock().unwrap_or_else(|e| e.into_inner()));
+    }
+
+    /// The context of the last action: its metrics and jobs.
+    pub fn last_run(&self) -> Option<Arc<QueryContext>> {
+        self.last_run.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// A new run: subqueries answered, broadcasts started.
+    fn start(&self) -> Result<(Arc<QueryContext>, &Arc<SparkPlan>)> {
+        let physical = self.physical()?;
+        let context = QueryContext::new(self.settings.clone(), self.scheduler.clone());
+        *self.last_run.lock().unwrap_or_else(|e| e.into_inner()) = Some(context.clone());
+        for subquery in &physical.subqueries {
+            let value = single_value(&subquery.executed_plan, &context)?;
+            context.set_subquery(subquery.id, value);
+        }
+        physical.executed_plan.prepare(&context)?;
+        Ok((context, &physical.executed_plan))
+    }
+
+    fn run<T>(&self, action: impl FnOnce(Arc<QueryContext>, &Arc<SparkPlan>) -> Result<T>) -> Result<T> {
+        self.physical()?;
+        let start = Instant::now();
+        let result = self.start().and_then(|(context, plan)| {
+            let result = action(context.clone(), plan);
+            // The first error of a task stops the others, which then fail because they were stopped; say the first.
+            result.map_err(|e| if e.class == ErrorClass::Cancelled { context.check_cancelled().err().unwrap_or(e) } else { e })
+        });
+        self.timed(|t| t.run = start.elapsed());
+        result
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    /// The first error of planning or of any task.
+    pub fn collect(&self) -> Result<Vec<RecordBatch>> {
+        self.run(|context, plan| collect::execute_collect(plan, &context))
+    }
+
+    /// All rows, by partition.
+    ///
+    /// # Errors
+    /// The first error of planning or of any task.
+    pub fn collect_partitions(&self) -> Result<Vec<Vec<RecordBatch>>> {
+        self.run(|context, plan| {
+            let rdd = plan.execute(&context)?;
+            context.runner.run_job(&rdd, &(0..rdd.num_partitions()).collect::<Vec<_>>(), &context)
+        })
+    }
+
+    /// The first `n` rows, computing no more partitions than they need.
+    ///
+    /// # Errors
+    /// The first error of planning or of any task.
+    pub fn take(&self, n: usize) -> Result<Vec<RecordBatch>> {
+        self.run(|context, plan| collect::execute_take(plan, n as u64, &context))
+    }
+
+    /// The rows in order, one partition computed at a time.
+    ///
+    /// # Errors
+    /// Those of planning; later ones come through the iterator.
+    pub fn to_local_iterator(&self) -> Result<BatchStream> {
+        self.run(|context, plan| {
+            let partitions = collect::execute_to_iterator(plan, &context)?;
+            let rows: BatchStream = Box::new(partitions.flat_map(|partition| match partition {
+                Ok(batches) => batches.into_iter().map(Ok).collect(),
+                Err(e) => vec![Err(e)],
+            }));
+            Ok(rows)
+        })
+    }
+
+    /// The batches as they come, all partitions at once.
+    ///
+    /// # Errors
+    /// Those of planning; later ones come through the stream.
+    pub fn execute_stream(&self) -> Result<Stream> {
+        self.run(|context, plan| Ok(self.scheduler.stream(plan.execute(&context)?, context)))
+    }
+
+    /// The lineage that computes the result. Scalar subqueries and broadcasts of the plan are computed for it.
+    ///
+    /// # Errors
+    /// Those of planning and of the subqueries.
+    pub fn to_rdd(&self) -> Result<Rdd> {
+        self.run(|context, plan| plan.execute(&context))
+    }
+
+    /// Every compiled stage of the plan and its subqueries, with its number in `*(N)`. Compiles them now if need be; scalar
+    /// subqueries are run, since their values are constants of the code.
+    ///
+    /// # Errors
+    /// `Codegen` for a stage that cannot be compiled, and the errors of planning.
+    pub fn stages(&self) -> Result<Vec<(usize, Arc<whole_stage::CompiledStage>)>> {
+        self.run(|context, plan| {
+            let mut found = vec![];
+            let physical = self.physical()?;
+            for root in physical.subqueries.iter().map(|s| &s.executed_plan).chain([plan]) {
+                root.visit(&mut |node| {
+                    if let Operator::WholeStageCodegen(stage) = &node.operator {
+                        found.push((stage.stage_id, node.clone()));
+                    }
+                });
+            }
+            found.sort_by_key(|(id, _)| *id);
+            let stages =
+                found.into_iter().map(|(id, node)| Ok((id, whole_stage::compile(&node, &context)?))).collect::<Result<Vec<_>>>()?;
+            self.timed(|t| t.compile = stages.iter().map(|(_, s)| s.compile_time()).sum());
+            Ok(stages)
+        })
+    }
+
+    /// The plans as text, in Spark's formats. [`ExplainLevel::Analyze`] runs the query unless it has run;
+    /// [`ExplainLevel::Codegen`] compiles its stages.
+    ///
+    /// # Errors
+    /// Those of planning, and of running where it is run.
+    pub fn explain(&self, level: ExplainLevel) -> Result<String> {
+        let context = match level {
+            ExplainLevel::Codegen => Some(self.run(|context, _| Ok(context))?),
+            ExplainLevel::Analyze => {
+                if self.last_run().is_none() {
+                    self.collect()?;
+                }
+                self.last_run()
+            }
+            ExplainLevel::Simple | ExplainLevel::Extended | ExplainLevel::Formatted | ExplainLevel::Cost => None,
+        };
+        let code = |stage: &Arc<SparkPlan>| match &context {
+            Some(context) => Ok(whole_stage::compile(stage, context)?.clif().to_string()),
+            None => Ok(String::new()),
+        };
+        let all = context.as_ref().map(|c| c.metrics()).unwrap_or_default();
+        let metrics = |node: u64| {
+            let of_node = all.iter().filter(|(id, ..)| *id == node);
+            of_node.map(|(_, name, value)| (name.to_string(), metric_text(name, *value))).collect()
+        };
+        let details = Details { code: &code, metrics: &metrics };
+        Ok(explain(&self.query, self.optimized()?, self.physical()?, level, &self.settings, &details))
+    }
+}
+
+/// Times are kept in nanoseconds and shown in milliseconds.
+fn metric_text(name: &str, value: u64) -> String {
+    match name.ends_with("Time") {
+        true => format!("{:.2} ms", value as f64 / 1e6),
+        false => value.to_string(),
+    }
+}
+
+/// The value of a scalar subquery: NULL for no row.
+fn single_value(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Scalar> {
+    plan.prepare(context)?;
+    let batches = collect::execute_take(plan, 2, context)?;
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    if rows > 1 {
+        return Err(Error::new(ErrorClass::ScalarSubqueryTooManyRows, "More than one row returned by a subquery used as an expression."));
+    }
+    match batches.iter().find(|b| b.num_rows() > 0) {
+        Some(batch) => scalar::from_array(batch.column(0).as_ref(), 0),
+        None => {
+            let output = plan.output();
+            let column = output.first().ok_or_else(|| Error::internal("a scalar subquery without a column"))?;
+            Ok(Scalar::Null(column.data_type.clone()))
+        }
+    }
+}

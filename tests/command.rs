@@ -1,0 +1,142 @@
+//! The command: what it prints, where, and with which exit code.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wholestage"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn prints(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn query(sql: &str) -> String {
+    prints(&["query", "--data", "fixtures/sales", "--format", "csv", sql])
+}
+
+#[test]
+fn the_first_command_of_the_readme() {
+    let sql = "SELECT region, sum(amount) AS total FROM orders GROUP BY region ORDER BY total DESC";
+    let table = prints(&["query", "--data", "fixtures/sales", sql]);
+    assert!(table.contains("|region|") || table.contains("| region"), "{table}");
+    assert_eq!(table.lines().filter(|l| l.starts_with('|')).count(), 6, "{table}");
+    let csv = query("SELECT count(*) AS n, count(region) AS r, sum(quantity) AS q FROM orders");
+    assert!(csv.starts_with("n,r,q\n800,"), "{csv}");
+}
+
+#[test]
+fn every_help_has_an_example_that_works() {
+    for subcommand in ["query", "explain", "ir", "bench", "generate", "shell"] {
+        let help = prints(&[subcommand, "--help"]);
+        assert!(help.contains("Example"), "{help}");
+    }
+    assert!(prints(&["--help"]).contains("wholestage query"));
+}
+
+#[test]
+fn sources_of_every_kind() {
+    let joined = query(
+        "SELECT c.country, count(*) AS n FROM orders o JOIN customers c ON o.customer_id = c.id GROUP BY c.country ORDER BY c.country LIMIT 1",
+    );
+    assert!(joined.starts_with("country,n\nCanada,"), "{joined}");
+    // Folders named key=value are a column.
+    assert_eq!(query("SELECT year, count(*) AS n FROM transactions GROUP BY year ORDER BY year"), "year,n\n2023,200\n2024,200\n2025,200\n");
+    let glob = "t=fixtures/sales/transactions/*/*.parquet";
+    assert_eq!(prints(&["query", "--table", glob, "--format", "csv", "SELECT count(*) AS n FROM t"]), "n\n600\n");
+}
+
+#[test]
+fn results_in_every_format() {
+    let sql = "SELECT 1 AS a, 'x,y' AS b, cast(NULL AS int) AS c, date'2024-02-29' AS d";
+    let formatted = |format: &str| prints(&["query", "--format", format, sql]);
+    assert_eq!(formatted("csv"), "a,b,c,d\n1,\"x,y\",,2024-02-29\n");
+    assert_eq!(formatted("tsv"), "a\tb\tc\td\n1\tx,y\t\t2024-02-29\n");
+    assert!(formatted("ndjson").contains("\"a\":1"));
+    assert!(formatted("markdown").contains("| a"));
+    let dir = tempfile::tempdir().unwrap();
+    for extension in ["parquet", "arrow", "csv", "ndjson"] {
+        let file = dir.path().join(format!("out.{extension}"));
+        let path = file.display().to_string();
+        assert_eq!(prints(&["query", "-o", &path, "SELECT 41 + 1 AS answer"]), "");
+        let back = prints(&["query", "--table", &format!("t={path}"), "--format", "csv", "SELECT * FROM t"]);
+        assert_eq!(back, "answer\n42\n", "{extension}");
+    }
+}
+
+#[test]
+fn several_statements_share_a_session() {
+    let sql = "CREATE TEMPORARY VIEW big AS SELECT * FROM orders WHERE quantity > 8; SELECT count(*) > 0 AS some FROM big; DROP VIEW big;";
+    assert_eq!(query(sql), "some\ntrue\n");
+    let sql = "CREATE TABLE t (a int, b string); INSERT INTO t VALUES (1, 'x'), (2, 'y'); INSERT INTO t (b) VALUES ('z'); SELECT * FROM t ORDER BY b";
+    assert_eq!(query(sql), "a,b\n1,x\n2,y\n,z\n");
+    let sql = "CACHE TABLE c AS SELECT region FROM orders; SELECT count(*) AS n FROM c; UNCACHE TABLE c; SELECT count(*) AS n FROM c";
+    assert_eq!(query(sql), "n\n800\nn\n800\n");
+    assert_eq!(query("SET sql.shuffle.partitions = 3"), "key,value\nsql.shuffle.partitions,3\n");
+    assert!(query("SHOW TABLES").contains("orders,parquet\n"));
+    assert!(query("DESCRIBE regions").contains("target,double,"));
+}
+
+#[test]
+fn statements_from_standard_input() {
+    for arguments in [&["query", "--format", "csv", "-"][..], &["shell"]] {
+        let mut child = command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"SELECT 7 AS\n seven;\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("seven") && text.contains('7'), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn explain_levels() {
+    let sql = "SELECT region, sum(amount) FROM orders WHERE quantity > 2 GROUP BY region";
+    for (level, expected) in
+        [("simple", "HashAggregate"), ("extended", "Analyzed Logical Plan"), ("formatted", "(1)"), ("cost", "Statistics"), ("analyze", "numOutputRows")]
+    {
+        let text = prints(&["explain", "--level", level, "--data", "fixtures/sales", sql]);
+        assert!(text.contains(expected), "{level}: {text}");
+    }
+    let json = prints(&["explain", "--json", "--data", "fixtures/sales", sql]);
+    assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
+    assert!(query(&format!("EXPLAIN {sql}")).contains("HashAggregate"));
+}
+
+#[test]
+fn timing_goes_to_standard_error() {
+    let output = run(&["query", "--timing", "--format", "csv", "SELECT 1 AS one"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\n1\n");
+    let times = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(["parse", "plan", "compile", "run"].iter().all(|phase| times.contains(phase)), "{times}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = command(&["query", "--format", "csv", "SELECT * FROM range(2000000)"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn bench_compares_modes() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("times.ndjson");
+    let table = prints(&[
+        "bench", "tpch", "--sf", "0.001", "--queries", "1,6", "--modes", "interpreted", "--runs", "1", "--threads", "2", "--check", "--json",
+        &json.display().to_string(),
+    ]);
+    assert!(table.contains("interpreted ms") && table.contains("answers agree: 2 of 2"), "{table}");
+    let lines = std::fs::read_to_string(&json).unwrap();
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["suite"], &first["query"], &first["rows"]), (&"tpch".into(), &1.into(), &4.into()));
+}
