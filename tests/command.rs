@@ -100,9 +100,13 @@ fn statements_from_standard_input() {
 #[test]
 fn explain_levels() {
     let sql = "SELECT region, sum(amount) FROM orders WHERE quantity > 2 GROUP BY region";
-    for (level, expected) in
-        [("simple", "HashAggregate"), ("extended", "Analyzed Logical Plan"), ("formatted", "(1)"), ("cost", "Statistics"), ("analyze", "numOutputRows")]
-    {
+    for (level, expected) in [
+        ("simple", "HashAggregate"),
+        ("extended", "Analyzed Logical Plan"),
+        ("formatted", "(1)"),
+        ("cost", "Statistics"),
+        ("analyze", "numOutputRows"),
+    ] {
         let text = prints(&["explain", "--level", level, "--data", "fixtures/sales", sql]);
         assert!(text.contains(expected), "{level}: {text}");
     }
@@ -121,7 +125,11 @@ fn timing_goes_to_standard_error() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut child = command(&["query", "--format", "csv", "SELECT * FROM range(2000000)"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&["query", "--format", "csv", "SELECT * FROM range(2000000)"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -132,7 +140,20 @@ fn bench_compares_modes() {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("times.ndjson");
     let table = prints(&[
-        "bench", "tpch", "--sf", "0.001", "--queries", "1,6", "--modes", "interpreted", "--runs", "1", "--threads", "2", "--check", "--json",
+        "bench",
+        "tpch",
+        "--sf",
+        "0.001",
+        "--queries",
+        "1,6",
+        "--modes",
+        "interpreted",
+        "--runs",
+        "1",
+        "--threads",
+        "2",
+        "--check",
+        "--json",
         &json.display().to_string(),
     ]);
     assert!(table.contains("interpreted ms") && table.contains("answers agree: 2 of 2"), "{table}");

@@ -102,7 +102,9 @@ fn open(
 ) -> Result<Arc<dyn TableSource>> {
     match (path, schema) {
         (Some(path), None) => datasource::open_path(&path, format, options),
-        (Some(_), Some(_)) => Err(Error::unsupported("a table over files takes its columns from the files; leave the list of columns out.")),
+        (Some(_), Some(_)) => {
+            Err(Error::unsupported("a table over files takes its columns from the files; leave the list of columns out."))
+        }
         (None, schema) => MemoryTable::new(schema.unwrap_or_default(), vec![]),
     }
 }

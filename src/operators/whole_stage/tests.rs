@@ -252,7 +252,8 @@ fn logic_conditionals_and_functions() {
     let coalesce = Expr::Coalesce(vec![t.clone(), literal(Scalar::string("nothing at all here"))]);
     let lists = [
         coerce::in_list(i.clone(), vec![literal(Scalar::Int(1)), literal(Scalar::Int(-3))]).unwrap(),
-        coerce::in_list(i.clone(), (0..9).map(|v| literal(Scalar::Int(v))).chain([literal(Scalar::Null(DataType::Int))]).collect()).unwrap(),
+        coerce::in_list(i.clone(), (0..9).map(|v| literal(Scalar::Int(v))).chain([literal(Scalar::Null(DataType::Int))]).collect())
+            .unwrap(),
         coerce::in_list(t.clone(), ["a", "exactly12byt", "longer than twelve"].map(|s| literal(Scalar::string(s))).to_vec()).unwrap(),
     ];
     let like = |p: &str| coerce::like(t.clone(), literal(Scalar::string(p)), None, false).unwrap();
@@ -274,7 +275,10 @@ fn logic_conditionals_and_functions() {
 fn errors_are_the_interpreters() {
     let (child, a) = everything();
     let l = column(&a[5]);
-    check_error(&project(vec![arithmetic(ArithmeticOp::Remainder, literal(Scalar::Long(1)), l.clone())], &child), ErrorClass::RemainderByZero);
+    check_error(
+        &project(vec![arithmetic(ArithmeticOp::Remainder, literal(Scalar::Long(1)), l.clone())], &child),
+        ErrorClass::RemainderByZero,
+    );
     check_error(&project(vec![arithmetic(ArithmeticOp::Divide, literal(Scalar::Long(1)), l.clone())], &child), ErrorClass::DivideByZero);
     let huge = literal(Scalar::Long(i64::MAX));
     check_error(&project(vec![arithmetic(ArithmeticOp::Multiply, huge.clone(), l.clone())], &child), ErrorClass::ArithmeticOverflow);
@@ -337,7 +341,8 @@ fn joins() {
         (exists, Right),
     ];
     for (kind, build) in kinds {
-        for keys in [vec![(0, 0)], vec![(4, 4)], vec![(10, 10)], vec![(2, 3), (1, 1)], vec![(9, 9)], vec![(7, 7)], vec![(11, 11), (10, 10)]] {
+        for keys in [vec![(0, 0)], vec![(4, 4)], vec![(10, 10)], vec![(2, 3), (1, 1)], vec![(9, 9)], vec![(7, 7)], vec![(11, 11), (10, 10)]]
+        {
             for condition in [false, true] {
                 if keys == [(2, 3), (1, 1)] {
                     continue;
@@ -358,10 +363,8 @@ fn limits_and_expansions() {
     // Seven rows of each of the two partitions.
     assert_eq!(check(&project(vec![column(&a[0])], &limited)).len(), 14);
     let (k, n) = (Attribute::new("k", DataType::Int, true), Attribute::new("n", DataType::Int, false));
-    let projections = vec![
-        vec![column(&a[4]), literal(Scalar::Int(0))],
-        vec![literal(Scalar::Null(DataType::Int)), literal(Scalar::Int(1))],
-    ];
+    let projections =
+        vec![vec![column(&a[4]), literal(Scalar::Int(0))], vec![literal(Scalar::Null(DataType::Int)), literal(Scalar::Int(1))]];
     let expanded = over(Operator::Expand(Expand { projections, output: vec![k.clone(), n.clone()] }), &child);
     assert_eq!(check(&expanded).len(), 100);
     check(&two_phase(expanded, &[k, n.clone()], vec![call(F::Count, &n)]));
