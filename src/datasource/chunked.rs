@@ -8,11 +8,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema as ArrowSchema;
 
 use super::convert::make_batch;
-use super::listing::{Listing, constant};
+use super::listing::Listing;
 use super::memory::projected_schema;
 use super::packing::{FileUnits, Piece, Unit, partition};
 use super::{BatchStream, ScanPartition, ScanRequest, TableSource, TableStatistics};
 use crate::base::{Field, Result, Scalar, Schema};
+use crate::expr::evaluate::scalar::to_array;
 
 /// A part of a file that can be read by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +143,7 @@ impl<F: ChunkFormat> Scan<F> {
         let values: &[Scalar] = &self.listing.files[file].partition_values;
         let mut read = batch.columns().iter().cloned();
         let columns = self.columns.iter().map(|c| match c.checked_sub(self.data_columns) {
-            Some(p) => constant(&values[p], batch.num_rows()),
+            Some(p) => to_array(&values[p], batch.num_rows()),
             None => read.next().ok_or_else(|| crate::base::Error::internal("a reader left out a column")),
         });
         make_batch(&self.schema, columns.collect::<Result<_>>()?, batch.num_rows())

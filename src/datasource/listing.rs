@@ -1,13 +1,14 @@
 //! Which files a path names, and the partition columns in their folders.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, StringViewArray, new_null_array};
+use arrow::array::{RecordBatch, new_null_array};
 
-use super::prune::{BlockColumn, may_match};
+use super::convert::{batch_schema, make_batch};
 use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar, Schema, calendar};
 use crate::expr::Expr;
+use crate::expr::evaluate::predicate;
+use crate::expr::evaluate::scalar::list_to_array;
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,32 +73,31 @@ impl Listing {
     /// # Errors
     /// Those of evaluating the filters.
     pub fn select(&self, schema: &Schema, partition_filters: &[Expr]) -> Result<Vec<bool>> {
-        let data_columns = schema.fields.len() - self.partition_fields.len();
-        let passes = |file: &DataFile| {
-            let block = |column: usize| match file.partition_values.get(column.checked_sub(data_columns)?)? {
-                Scalar::Null(_) => Some(BlockColumn { min: None, max: None, null_count: Some(1), rows: 1 }),
-                value => Some(BlockColumn { min: Some(value.clone()), max: Some(value.clone()), null_count: Some(0), rows: 1 }),
-            };
-            partition_filters.iter().all(|f| may_match(f, &block))
-        };
-        Ok(self.files.iter().map(passes).collect())
+        let mut keep = vec![true; self.files.len()];
+        if partition_filters.is_empty() {
+            return Ok(keep);
+        }
+        let batch = self.partition_batch(schema)?;
+        for filter in partition_filters {
+            let passes = predicate(filter, &batch)?;
+            keep.iter_mut().enumerate().for_each(|(i, k)| *k &= passes.value(i));
+        }
+        Ok(keep)
     }
-}
 
-/// `rows` times a partition value.
-///
-/// # Errors
-/// `Internal` for a type that partition columns do not have.
-pub(super) fn constant(value: &Scalar, rows: usize) -> Result<ArrayRef> {
-    Ok(match value {
-        Scalar::Null(t) => new_null_array(&t.to_arrow(), rows),
-        Scalar::Int(v) => Arc::new(Int32Array::from_value(*v, rows)),
-        Scalar::Long(v) => Arc::new(Int64Array::from_value(*v, rows)),
-        Scalar::Double(v) => Arc::new(Float64Array::from_value(*v, rows)),
-        Scalar::Date(v) => Arc::new(Date32Array::from_value(*v, rows)),
-        Scalar::String(v) => Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(v, rows))),
-        other => return Err(Error::internal(format!("partition value {other:?}"))),
-    })
+    /// One row per file: its partition values in their places in `schema`, NULLs in all other columns.
+    fn partition_batch(&self, schema: &Schema) -> Result<RecordBatch> {
+        let data_columns = schema.fields.len() - self.partition_fields.len();
+        let column = |(i, field): (usize, &Field)| match i.checked_sub(data_columns) {
+            None => Ok(new_null_array(&field.data_type.to_arrow(), self.files.len())),
+            Some(p) => {
+                let values: Vec<Scalar> = self.files.iter().map(|f| f.partition_values[p].clone()).collect();
+                list_to_array(&values, &field.data_type)
+            }
+        };
+        let columns = schema.fields.iter().enumerate().map(column).collect::<Result<_>>()?;
+        make_batch(&batch_schema(schema), columns, self.files.len())
+    }
 }
 
 fn matched(pattern: &str) -> Result<Vec<PathBuf>> {

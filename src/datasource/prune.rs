@@ -167,7 +167,6 @@ fn starts_with(column: Option<BlockColumn>, prefix: &str) -> Outcomes {
     Outcomes { may_be_true: !above && !below && !column.all_null(), may_be_false: true, may_be_null: column.may_be_null() }
 }
 
-#[allow(dead_code)]
 /// The share of rows that a comparison with a literal keeps if values were spread evenly between the bounds, and 0.1 for
 /// an equality; `None` where nothing is known.
 pub(super) fn selectivity(filter: &Expr, column: &dyn Fn(usize) -> Option<BlockColumn>) -> Option<f64> {
@@ -190,7 +189,6 @@ pub(super) fn selectivity(filter: &Expr, column: &dyn Fn(usize) -> Option<BlockC
     }
 }
 
-#[allow(dead_code)]
 fn comparison_selectivity(op: ComparisonOp, column: &BlockColumn, value: &Scalar) -> Option<f64> {
     let position = || {
         let (min, max, value) = (column.min.as_ref()?.as_i128()?, column.max.as_ref()?.as_i128()?, value.as_i128()?);

@@ -9,11 +9,12 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
 /// A file of which column chunks are read whole when first touched and then handed out without copying: one read of some
-/// megabytes in place of several small ones per page.
+/// megabytes in place of several small ones per page. Where most pages are passed over, they are read one by one instead.
 pub(super) struct ChunkFile {
     length: u64,
     /// Column chunks in the order of the file.
     chunks: Vec<ColumnChunk>,
+    whole: bool,
     state: Mutex<State>,
 }
 
@@ -32,11 +33,11 @@ struct State {
 }
 
 impl ChunkFile {
-    /// `chunks` are those worth reading whole; all else is read as asked for.
-    pub fn new(file: File, length: u64, mut chunks: Vec<ColumnChunk>) -> Self {
+    /// `chunks` are those that will be read, `whole` or page by page.
+    pub fn new(file: File, length: u64, mut chunks: Vec<ColumnChunk>, whole: bool) -> Self {
         chunks.sort_by_key(|c| c.start);
         let columns = chunks.iter().map(|c| c.column + 1).max().unwrap_or_default();
-        Self { length, chunks, state: Mutex::new(State { file, held: vec![None; columns] }) }
+        Self { length, chunks, whole, state: Mutex::new(State { file, held: vec![None; columns] }) }
     }
 
     /// Bytes from `start`: `length` of them, or without it, all to the end of the chunk (of the file, outside chunks).
@@ -51,6 +52,9 @@ impl ChunkFile {
             return self.read(&mut state, start, length.unwrap_or(self.length.saturating_sub(start)));
         };
         let chunk = self.chunks[position];
+        if !self.whole {
+            return self.read(&mut state, start, length.unwrap_or(chunk.start + chunk.length - start));
+        }
         let bytes = match &state.held[chunk.column] {
             Some((held, bytes)) if *held == position => bytes.clone(),
             _ => {

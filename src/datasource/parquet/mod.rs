@@ -2,7 +2,9 @@
 
 mod chunks;
 mod footer;
+mod late;
 mod pages;
+mod read;
 mod scan;
 
 use std::sync::Arc;

@@ -285,3 +285,50 @@ fn no_damage_to_a_footer_makes_a_panic() {
         }
     }
 }
+
+#[test]
+fn other_columns_are_decoded_where_filters_leave_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    // Statistics cannot tell: every page has all the keys.
+    let rows = 20_000;
+    let key = Int32Array::from_iter_values((0..rows).map(|i| i % 40));
+    let text = StringArray::from_iter_values((0..rows).map(|i| format!("text of row {i}")));
+    let columns: [(&str, ArrayRef); 3] = [("text", Arc::new(text)), ("key", Arc::new(key)), ("row", Arc::new(Int32Array::from_iter_values(0..rows)))];
+    write(&path, &RecordBatch::try_from_iter(columns).unwrap(), 8_000);
+    let t = open(&path).unwrap();
+    // The second conjunct hardly drops rows and is left to the plan.
+    let few = vec![compare(&*t, 1, ComparisonOp::Less, Scalar::Int(3)), compare(&*t, 1, ComparisonOp::Greater, Scalar::Int(0))];
+    for columns in [[2, 0, 1], [0, 1, 2]] {
+        let out = read(&*t, &request(&columns, few.clone()));
+        assert_eq!(out.num_rows(), 1500);
+        let (text, row) = (columns.iter().position(|c| *c == 0).unwrap(), columns.iter().position(|c| *c == 2).unwrap());
+        let (text, row) = (out.column(text).as_string_view(), out.column(row).as_primitive::<Int32Type>());
+        for i in 0..out.num_rows() {
+            assert_eq!(text.value(i), format!("text of row {}", row.value(i)));
+            assert!(row.value(i) % 40 < 3);
+        }
+    }
+    // A filter column that is not asked for is not read.
+    assert_eq!(read(&*t, &request(&[0], few)).num_rows(), rows as usize);
+}
+
+#[test]
+fn partition_filters_are_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    for year in [2023, 2024, 2025] {
+        write(&dir.path().join(format!("year={year}/a.parquet")), &batch(0, 10), 100);
+    }
+    let t = open(dir.path()).unwrap();
+    let next = Expr::Arithmetic {
+        op: crate::expr::ArithmeticOp::Add,
+        left: column(&*t, 3),
+        right: Box::new(Expr::Literal(Scalar::Int(1))),
+        try_arithmetic: false,
+    };
+    let mut request = request(&[3], vec![]);
+    request.partition_filters =
+        vec![Expr::Comparison { op: ComparisonOp::Equal, left: Box::new(next), right: Box::new(Expr::Literal(Scalar::Int(2025))) }];
+    let out = read(&*t, &request);
+    assert!(out.num_rows() == 10 && out.column(0).as_primitive::<Int32Type>().iter().all(|y| y == Some(2024)));
+}
