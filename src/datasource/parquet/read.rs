@@ -83,21 +83,25 @@ pub(super) fn read(scan: &Arc<Scan>, piece: &FileRows) -> BatchStream {
         }));
     }
     let segments = segments(&scan, file, piece, &roots);
-    Box::new(segments.into_iter().flat_map({
-        let scan = scan.clone();
-        move |segment| -> BatchStream {
-            let file = &scan.files[index];
-            let batches = match &segment {
-                Segment::Plain(groups) => columns(&scan, file, groups, &roots, None),
-                Segment::Late(group, plan) => late::read(&scan, file, group, plan),
-            };
-            batches.unwrap_or_else(|e| Box::new(std::iter::once(Err(e))))
-        }
-    })
-    .map(move |batch| {
-        let batch = batch?;
-        assemble(&scan, &outputs, batch.columns(), batch.num_rows()).map_err(|e| at(&scan, e))
-    }))
+    Box::new(
+        segments
+            .into_iter()
+            .flat_map({
+                let scan = scan.clone();
+                move |segment| -> BatchStream {
+                    let file = &scan.files[index];
+                    let batches = match &segment {
+                        Segment::Plain(groups) => columns(&scan, file, groups, &roots, None),
+                        Segment::Late(group, plan) => late::read(&scan, file, group, plan),
+                    };
+                    batches.unwrap_or_else(|e| Box::new(std::iter::once(Err(e))))
+                }
+            })
+            .map(move |batch| {
+                let batch = batch?;
+                assemble(&scan, &outputs, batch.columns(), batch.num_rows()).map_err(|e| at(&scan, e))
+            }),
+    )
 }
 
 /// Row groups that are read in one way.

@@ -294,7 +294,8 @@ fn other_columns_are_decoded_where_filters_leave_rows() {
     let rows = 20_000;
     let key = Int32Array::from_iter_values((0..rows).map(|i| i % 40));
     let text = StringArray::from_iter_values((0..rows).map(|i| format!("text of row {i}")));
-    let columns: [(&str, ArrayRef); 3] = [("text", Arc::new(text)), ("key", Arc::new(key)), ("row", Arc::new(Int32Array::from_iter_values(0..rows)))];
+    let columns: [(&str, ArrayRef); 3] =
+        [("text", Arc::new(text)), ("key", Arc::new(key)), ("row", Arc::new(Int32Array::from_iter_values(0..rows)))];
     write(&path, &RecordBatch::try_from_iter(columns).unwrap(), 8_000);
     let t = open(&path).unwrap();
     // The second conjunct hardly drops rows and is left to the plan.
