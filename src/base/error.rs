@@ -41,6 +41,8 @@ pub enum ErrorClass {
     InvalidArrayIndex,
     DateTime,
     ScalarSubqueryTooManyRows,
+    /// The query itself called `raise_error` or `assert_true`.
+    UserRaised,
     /// A file or folder is missing.
     PathNotFound,
     /// The operating system refused a read or write.
@@ -84,6 +86,7 @@ impl ErrorClass {
             InvalidArrayIndex => "INVALID_ARRAY_INDEX",
             DateTime => "DATETIME_FIELD_OUT_OF_BOUNDS",
             ScalarSubqueryTooManyRows => "SCALAR_SUBQUERY_TOO_MANY_ROWS",
+            UserRaised => "USER_RAISED_EXCEPTION",
             PathNotFound => "PATH_NOT_FOUND",
             Io => "IO_ERROR",
             MalformedData => "MALFORMED_DATA",

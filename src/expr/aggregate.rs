@@ -43,6 +43,16 @@ pub enum AggregateFunction {
     VarPop,
     CollectList,
     CollectSet,
+    CovarSamp,
+    CovarPop,
+    Corr,
+    /// `max_by(value, ordering)`: the value of a row with the greatest ordering.
+    MaxBy,
+    MinBy,
+    /// `percentile(x, fraction)`, interpolated; the median is that of 0.5.
+    Percentile,
+    /// `percentile_approx(x, fraction)`: the smallest value at or above the fraction, exact here.
+    PercentileDisc,
 }
 
 /// Update (of a buffer by an input value) and merge (of two buffer values). NULL inputs change nothing unless said.
@@ -169,6 +179,36 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
                 buffer("sumsq", DataType::Double, Accumulate::Sum, square, Accumulate::Sum),
             ]
         }
+        F::CovarSamp | F::CovarPop | F::Corr => {
+            let double = |i: usize| -> Result<Expr> { Ok(cast(second(call, i)?, &DataType::Double)) };
+            let (x, y) = (double(0)?, double(1)?);
+            let times = |a: &Expr, b: &Expr| arithmetic(ArithmeticOp::Multiply, a.clone(), b.clone());
+            // Only rows in which neither is NULL count.
+            let beside = |a: &Expr, b: &Expr| guarded(Expr::IsNotNull(Box::new(b.clone())), a.clone());
+            let sum = |name: &str, e: Expr| buffer(name, DataType::Double, Accumulate::Sum, e, Accumulate::Sum);
+            let (left, right) = (beside(&x, &y), beside(&y, &x));
+            let mut all = vec![counter(times(&x, &y)), sum("xAvg", left.clone()), sum("yAvg", right.clone()), sum("ck", times(&x, &y))];
+            if call.function == F::Corr {
+                all.extend([sum("xMk", times(&left, &left)), sum("yMk", times(&right, &right))]);
+            }
+            all
+        }
+        F::MaxBy | F::MinBy => {
+            let (value, ordering) = (argument()?, second(call, 1)?);
+            let name = |s: &str| Expr::Literal(Scalar::string(s));
+            let args = vec![name("ordering"), ordering.clone(), name("value"), value];
+            let pair = Expr::Function { function: ScalarFunction::NamedStruct, args };
+            let update = if call.function == F::MaxBy { Accumulate::Max } else { Accumulate::Min };
+            let t = pair.data_type();
+            vec![buffer("extreme", t, update, guarded(Expr::IsNotNull(Box::new(ordering)), pair), update)]
+        }
+        F::Percentile | F::PercentileDisc => {
+            let x = argument()?;
+            let x = if call.function == F::Percentile { cast(x, &DataType::Double) } else { x };
+            let t = DataType::Array(Box::new(x.data_type()));
+            let init = Scalar::Array(vec![], x.data_type());
+            vec![Buffer { init, nullable: false, ..buffer("list", t, Accumulate::CollectList, x, Accumulate::ConcatList) }]
+        }
         F::CollectList | F::CollectSet => {
             let (name, update, merge) = match call.function {
                 F::CollectList => ("list", Accumulate::CollectList, Accumulate::ConcatList),
@@ -190,6 +230,12 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             cast(arithmetic(ArithmeticOp::Divide, column(0), cast(column(1), &divisor)), &result)
         }
         F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop => spread(call.function, column(0), column(1), column(2)),
+        F::CovarSamp | F::CovarPop | F::Corr => covariance(call.function, &column),
+        F::MaxBy | F::MinBy => {
+            Expr::Function { function: ScalarFunction::GetField, args: vec![column(0), Expr::Literal(Scalar::string("value"))] }
+        }
+        F::Percentile => Expr::Function { function: ScalarFunction::ArrayPercentile, args: vec![column(0), second(call, 1)?] },
+        F::PercentileDisc => Expr::Function { function: ScalarFunction::ArrayPercentileDisc, args: vec![column(0), second(call, 1)?] },
         F::Count
         | F::Sum
         | F::Min
@@ -204,6 +250,40 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
         | F::CollectSet => column(0),
     };
     Ok(Description { buffers, attributes, finish })
+}
+
+/// An argument by position.
+fn second(call: &AggregateExpr, at: usize) -> Result<Expr> {
+    call.args.get(at).cloned().ok_or_else(|| crate::base::Error::internal("an aggregate call without all its arguments"))
+}
+
+/// The value where the condition is true, else NULL.
+fn guarded(condition: Expr, value: Expr) -> Expr {
+    Expr::Case { branches: vec![(condition, value)], otherwise: None }
+}
+
+/// Covariance or correlation from count, sums, sum of products and (for corr) sums of squares; NULL without rows.
+fn covariance(function: AggregateFunction, column: &dyn Fn(usize) -> Expr) -> Expr {
+    use ArithmeticOp::{Divide, Multiply, Subtract};
+    let double = |v: f64| Expr::Literal(Scalar::Double(v));
+    let n = cast(column(0), &DataType::Double);
+    let (x, y) = (column(1), column(2));
+    let centred = |sum: Expr, a: &Expr, b: &Expr| {
+        arithmetic(Subtract, sum, arithmetic(Divide, arithmetic(Multiply, a.clone(), b.clone()), n.clone()))
+    };
+    let products = centred(column(3), &x, &y);
+    let (least, value) = match function {
+        AggregateFunction::CovarSamp => (1.0, arithmetic(Divide, products, arithmetic(Subtract, n.clone(), double(1.0)))),
+        AggregateFunction::Corr => {
+            let spread = arithmetic(Multiply, centred(column(4), &x, &x), centred(column(5), &y, &y));
+            let root = Expr::Function { function: ScalarFunction::Sqrt, args: vec![spread] };
+            // Without spread there is no correlation.
+            let zero = Expr::Comparison { op: ComparisonOp::NotEqual, left: Box::new(root.clone()), right: Box::new(double(0.0)) };
+            (0.0, guarded(zero, arithmetic(Divide, products, root)))
+        }
+        _ => (0.0, arithmetic(Divide, products, n.clone())),
+    };
+    guarded(Expr::Comparison { op: ComparisonOp::Greater, left: Box::new(n), right: Box::new(double(least)) }, value)
 }
 
 /// Variance or deviation from count, sum and sum of squares; NULL without rows (samples: with fewer than two).

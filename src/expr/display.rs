@@ -168,6 +168,13 @@ impl AggregateFunction {
             VarPop => "var_pop",
             CollectList => "collect_list",
             CollectSet => "collect_set",
+            CovarSamp => "covar_samp",
+            CovarPop => "covar_pop",
+            Corr => "corr",
+            MaxBy => "max_by",
+            MinBy => "min_by",
+            Percentile => "percentile",
+            PercentileDisc => "percentile_approx",
         }
     }
 }

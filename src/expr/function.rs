@@ -233,6 +233,10 @@ functions! {
     SortArray "sort_array" "A b?" => "1";
     ArrayMin "array_min" "A" => "*";
     ArrayMax "array_max" "A" => "*";
+    /// Interpolated percentile of the elements that are not NULL; finishes `percentile`.
+    ArrayPercentile "array_percentile" "A d" => "d";
+    /// Least element at or above the fraction; finishes `percentile_approx`.
+    ArrayPercentileDisc "array_percentile_disc" "A d" => "*";
     ArrayDistinct "array_distinct" "A" => "1";
     ArrayJoin "array_join" "A s s?" => "s";
     /// `slice(array, start, length)`.
@@ -356,6 +360,8 @@ impl ScalarFunction {
                 | DateTrunc
                 | ArrayMin
                 | ArrayMax
+                | ArrayPercentile
+                | ArrayPercentileDisc
                 | ArrayContains
                 | ElementAt
                 | GetItem

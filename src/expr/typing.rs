@@ -288,7 +288,7 @@ impl ScalarFunction {
                 Ceil | Floor | Round | BRound => rounded_type(&first(), literal_int(args.get(1)).unwrap_or(0)),
                 SecondFraction => DataType::decimal(8, 6),
                 Array => array(first()),
-                ElementAt | GetItem | ArrayMin | ArrayMax => element(first()),
+                ElementAt | GetItem | ArrayMin | ArrayMax | ArrayPercentileDisc => element(first()),
                 Sequence => array(first()),
                 Flatten => element(first()),
                 Map => DataType::Map(Box::new(first()), Box::new(args.get(1).map_or(DataType::Null, Expr::data_type))),
@@ -374,7 +374,8 @@ impl AggregateExpr {
             },
             Min | Max | First | FirstIgnoreNulls | Last | LastIgnoreNulls => arg(),
             BoolAnd | BoolOr => DataType::Boolean,
-            StddevSamp | StddevPop | VarSamp | VarPop => DataType::Double,
+            StddevSamp | StddevPop | VarSamp | VarPop | CovarSamp | CovarPop | Corr | Percentile => DataType::Double,
+            MaxBy | MinBy | PercentileDisc => arg(),
             CollectList | CollectSet => DataType::Array(Box::new(arg())),
         }
     }

@@ -36,6 +36,15 @@ pub(super) const NAMES: &[&str] = &[
     "array_agg",
     "collect_set",
     "approx_count_distinct",
+    "covar_samp",
+    "covar_pop",
+    "corr",
+    "max_by",
+    "min_by",
+    "percentile",
+    "median",
+    "percentile_approx",
+    "approx_percentile",
 ];
 
 /// The aggregate call of that name over coerced arguments; `None` when the name is no aggregate function. `count(*)` comes
@@ -102,6 +111,39 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         "var_pop" => (VarPop, vec![double(one(args)?)?]),
         "collect_list" | "array_agg" => (CollectList, vec![one(args)?]),
         "collect_set" => (CollectSet, vec![one(args)?]),
+        "covar_samp" | "covar_pop" | "corr" => {
+            check_count(&name, &args, 2, 2)?;
+            let function = match name.as_str() {
+                "covar_samp" => CovarSamp,
+                "covar_pop" => CovarPop,
+                _ => Corr,
+            };
+            (function, args.into_iter().map(double).collect::<Result<_>>()?)
+        }
+        "max_by" | "min_by" => {
+            check_count(&name, &args, 2, 2)?;
+            if !args[1].data_type().is_orderable() {
+                return Err(Error::new(
+                    ErrorClass::TypeMismatch,
+                    format!("`{name}` does not support ordering on type \"{}\".", args[1].data_type()),
+                ));
+            }
+            (if name == "max_by" { MaxBy } else { MinBy }, args)
+        }
+        "median" => (Percentile, vec![number(one(args)?)?, Expr::Literal(Scalar::Double(0.5))]),
+        "percentile" | "percentile_approx" | "approx_percentile" => {
+            // The accuracy of the approximate form is not needed: ours is exact.
+            check_count(&name, &args, 2, if name == "percentile" { 2 } else { 3 })?;
+            let fraction = constant(&double(args[1].clone())?)?;
+            if !matches!(fraction, Scalar::Double(f) if (0.0..=1.0).contains(&f)) {
+                return Err(Error::new(
+                    ErrorClass::WrongArguments,
+                    format!("The fraction of `{name}` must be one number between 0 and 1."),
+                ));
+            }
+            let x = number(args[0].clone())?;
+            (if name == "percentile" { Percentile } else { PercentileDisc }, vec![x, Expr::Literal(fraction)])
+        }
         _ => return Ok(None),
     };
     if args.iter().any(Expr::has_aggregate) {

@@ -349,7 +349,9 @@ fn coerce(function: ScalarFunction, name: &str, args: Vec<Expr>) -> Result<Vec<E
         .enumerate()
         .map(|(i, e)| argument(kind(i), e, first.as_ref()).map_err(|e| e.context(format!("argument {} of `{name}`", i + 1))))
         .collect::<Result<_>>()?;
-    if !common.is_empty() {
+    // Concat of anything but arrays is of strings, whatever its arguments have in common.
+    let texts = function == ScalarFunction::Concat && !args.iter().any(|a| matches!(a.data_type(), DataType::Array(_)));
+    if !common.is_empty() && !texts {
         let members = unify(common.iter().map(|i| args[*i].clone()).collect(), &format!("`{name}`"))?;
         for (i, e) in common.into_iter().zip(members) {
             args[i] = e;
@@ -414,7 +416,7 @@ fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
             let e = args.remove(0);
             Ok(vec![cast_to(e, &DataType::Double)])
         }
-        Concat if !args.is_empty() && !matches!(args[0].data_type(), DataType::Array(_)) => {
+        Concat if !args.iter().any(|a| matches!(a.data_type(), DataType::Array(_))) => {
             args.into_iter().map(|e| implicit_cast(e, &DataType::String)).collect()
         }
         Reverse if !matches!(args[0].data_type(), DataType::Array(_)) => {
@@ -445,6 +447,11 @@ fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
             });
             Ok(args)
         }
+        ArrayPercentile => {
+            let list = args.remove(0);
+            args.insert(0, explicit_cast(list, &DataType::Array(Box::new(DataType::Double)), false)?);
+            Ok(args)
+        }
         Sequence if args[0].data_type().is_integral() => unify(args, "`sequence`"),
         _ => Ok(args),
     }
@@ -458,6 +465,14 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
     match function {
         BitAnd | BitOr | BitXor if !args.iter().all(|a| a.data_type().is_integral() || a.data_type() == DataType::Boolean) => {
             fail(ErrorClass::TypeMismatch, format!("`{name}` requires integral operands."))
+        }
+        IntervalAdd | IntervalSubtract | IntervalMultiply | IntervalDivide
+            if !matches!(first, Some(DataType::YearMonthInterval | DataType::DayTimeInterval)) =>
+        {
+            fail(ErrorClass::TypeMismatch, format!("`{name}` requires an INTERVAL."))
+        }
+        IntervalPart if !args.get(1).is_some_and(|a| matches!(a.data_type(), DataType::YearMonthInterval | DataType::DayTimeInterval)) => {
+            fail(ErrorClass::TypeMismatch, format!("`{name}` requires an INTERVAL."))
         }
         PMod if !first.as_ref().is_some_and(|t| t.is_numeric()) => {
             fail(ErrorClass::TypeMismatch, "`pmod` requires numeric operands.".into())

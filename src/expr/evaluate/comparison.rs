@@ -49,14 +49,13 @@ where
     let nan = |x: T::Native| x.partial_cmp(&x).is_none();
     let equal = |a: T::Native, b: T::Native| a == b || (nan(a) && nan(b));
     let less = |a: T::Native, b: T::Native| a < b || (!nan(a) && nan(b));
-    let collect = |f: &dyn Fn(T::Native, T::Native) -> bool| BooleanBuffer::collect_bool(rows, |i| f(l.at(i), r.at(i)));
     let values = match op {
         ComparisonOp::EqualNullSafe => BooleanBuffer::collect_bool(rows, |i| match (l.is_null(i), r.is_null(i)) {
             (false, false) => equal(l.at(i), r.at(i)),
             (a, b) => a && b,
         }),
-        ComparisonOp::Equal => collect(&equal),
-        ComparisonOp::NotEqual => collect(&|a, b| !equal(a, b)),
+        ComparisonOp::Equal => BooleanBuffer::collect_bool(rows, |i| equal(l.at(i), r.at(i))),
+        ComparisonOp::NotEqual => BooleanBuffer::collect_bool(rows, |i| !equal(l.at(i), r.at(i))),
         ComparisonOp::Less => BooleanBuffer::collect_bool(rows, |i| less(l.at(i), r.at(i))),
         ComparisonOp::LessOrEqual => BooleanBuffer::collect_bool(rows, |i| !less(r.at(i), l.at(i))),
         ComparisonOp::Greater => BooleanBuffer::collect_bool(rows, |i| less(r.at(i), l.at(i))),

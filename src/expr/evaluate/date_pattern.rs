@@ -40,9 +40,19 @@ fn pieces(pattern: &str) -> Result<Vec<Piece<'_>>> {
             length = 2;
             out.push(Piece::Quote);
         } else if c == '\'' {
-            let end = rest[1..].find('\'').ok_or_else(|| bad(pattern))?;
-            out.push(Piece::Text(&rest[1..1 + end]));
-            length = end + 2;
+            // Quoted text; a doubled quote inside is one quote.
+            let mut at = 1;
+            loop {
+                let end = at + rest[at..].find('\'').ok_or_else(|| bad(pattern))?;
+                out.push(Piece::Text(&rest[at..end]));
+                at = end + 1;
+                if !rest[at..].starts_with('\'') {
+                    break;
+                }
+                out.push(Piece::Quote);
+                at += 1;
+            }
+            length = at;
         } else {
             length = c.len_utf8();
             if !matches!(c, '[' | ']') {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::{Array, Float64Array, Int32Array, PrimitiveArray};
 use arrow::datatypes::Int64Type;
 
-use super::value::{Value, extent, wrap};
-use super::{Rows, datetime, hash, maths, strings};
-use crate::base::{DataType, Error, Result};
+use super::value::{Value, booleans, extent, strings, wrap};
+use super::{Rows, collections, datetime, hash, maths, regex, strings as texts};
+use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::{Expr, ScalarFunction};
 
 pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr], whole: &Expr) -> Result<Value> {
@@ -17,8 +17,8 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
     match function {
         Substring | Left | Right | Upper | Lower | Trim | LTrim | RTrim | Length | OctetLength | BitLength | ConcatWs | Replace
         | Locate | Instr | LPad | RPad | Repeat | Space | SplitPart | SubstringIndex | StartsWith | EndsWith | Contains | InitCap
-        | Ascii | Chr | Translate | Hex | Levenshtein => strings::evaluate(function, &values, rows.count),
-        Concat | Reverse if matches!(whole.data_type(), DataType::String) => strings::evaluate(function, &values, rows.count),
+        | Ascii | Chr | Translate | Hex | Levenshtein => texts::evaluate(function, &values, rows.count),
+        Concat | Reverse if matches!(whole.data_type(), DataType::String) => texts::evaluate(function, &values, rows.count),
         Abs | Sign | Ceil | Floor | Round | BRound | Rint | Sqrt | Cbrt | Exp | Expm1 | Ln | Log10 | Log2 | Log1p | Log | Power | Sin
         | Cos | Tan | Cot | Asin | Acos | Atan | Atan2 | Sinh | Cosh | Tanh | Degrees | Radians | Hypot | Greatest | Least | PMod
         | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | Factorial | NormalizeFloat => {
@@ -79,8 +79,35 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
             let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;
             Ok(wrap(Arc::new(Int32Array::from(hash::murmur3(&columns, n, 42)?)), scalar))
         }
-        _ => Err(Error::unsupported(format!("the function `{}`", function.name()))),
+        Split | RegexpReplace | RegexpExtract | RLike => regex::evaluate(function, &values, rows.count),
+        Concat | Reverse | Array | Size | ElementAt | GetItem | ArrayContains | ArrayPosition | SortArray | ArrayMin | ArrayMax
+        | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct | ArrayJoin | Slice | Sequence | Flatten | Map | MapKeys | MapValues
+        | NamedStruct | GetField => collections::evaluate(function, &values, &whole.data_type(), rows.count),
+        RaiseError | AssertTrue => raise(function, &values, rows.count),
+        Explode | PosExplode | Inline | Stack => {
+            Err(Error::unsupported(format!("the generator `{}` outside of SELECT and LATERAL VIEW", function.name())))
+        }
     }
+}
+
+/// `raise_error(message)` fails if there is a row; `assert_true(condition[, message])` if a condition is not true.
+fn raise(function: ScalarFunction, args: &[Value], rows: usize) -> Result<Value> {
+    let message = |at: usize, row: usize| -> Option<String> {
+        let texts = strings(args.get(at)?.inner()).ok()?;
+        let row = row * args[at].step();
+        texts.is_valid(row).then(|| texts.value(row).to_string())
+    };
+    let error = |text: Option<String>| Error::new(ErrorClass::UserRaised, text.unwrap_or_else(|| "null".into()));
+    if function == ScalarFunction::AssertTrue {
+        let condition = booleans(args[0].inner())?;
+        let broken = (0..condition.len()).find(|i| rows > 0 && (condition.is_null(*i) || !condition.value(*i)));
+        if let Some(row) = broken {
+            return Err(error(Some(message(1, row).unwrap_or_else(|| "The condition of `assert_true` is not true.".into()))));
+        }
+    } else if rows > 0 {
+        return Err(error(message(0, 0)));
+    }
+    Ok(Value::Scalar(collections::null_array(&DataType::Null, 1)))
 }
 
 thread_local! {

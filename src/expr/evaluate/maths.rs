@@ -149,7 +149,7 @@ fn positive_modulus(args: &[Value], types: &[DataType], rows: usize) -> Result<A
     let zero = super::cast::cast(&(Arc::new(PrimitiveArray::<Int32Type>::from_value(0, 1)) as ArrayRef), &DataType::Int, t, false)?;
     let negative =
         comparison::evaluate(crate::expr::ComparisonOp::Less, &Value::Array(first.clone()), &Value::Scalar(zero), n)?.into_array(n)?;
-    Ok(arrow::compute::kernels::zip::zip(&super::logic::without_nulls(negative.as_boolean()), &moved, &first)?)
+    super::scatter::choose(&super::logic::without_nulls(negative.as_boolean()), &Value::Array(moved), &Value::Array(first))
 }
 
 fn bits(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRef> {
@@ -210,7 +210,7 @@ fn extreme(args: &[Value], greatest: bool, rows: usize) -> Result<Value> {
         let better = comparison::evaluate(op, &Value::Array(candidate.clone()), &Value::Array(best.clone()), n)?.into_array(n)?;
         let better = super::logic::without_nulls(better.as_boolean());
         let take = if best.null_count() > 0 { arrow::compute::or(&better, &arrow::compute::is_null(&best)?)? } else { better };
-        best = arrow::compute::kernels::zip::zip(&take, &candidate, &best)?;
+        best = super::scatter::choose(&take, &Value::Array(candidate), &Value::Array(best))?;
     }
     Ok(wrap(best, scalar))
 }

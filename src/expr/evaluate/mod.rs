@@ -8,29 +8,37 @@ mod arithmetic;
 mod case;
 mod cast;
 mod cast_text;
+mod collections;
 mod comparison;
 mod date_pattern;
 mod datetime;
 mod decimal;
 mod function;
+mod generate;
 pub mod hash;
 mod in_list;
 pub mod like;
 mod logic;
 mod maths;
 mod nested;
+mod regex;
 mod rounding;
 pub mod scalar;
+mod scatter;
 mod strings;
 mod text;
 pub mod value;
+
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::filter;
+use arrow::compute::{FilterBuilder, FilterPredicate};
 
+pub use generate::{Generated, generate};
 use value::Value;
 
 use crate::base::{Error, Result, Scalar};
@@ -41,7 +49,7 @@ pub(crate) struct Rows<'a> {
     columns: &'a [ArrayRef],
     count: usize,
     /// Where this is a part of other rows, those, and which of them.
-    outer: Option<(&'a Rows<'a>, BooleanArray)>,
+    outer: Option<(&'a Rows<'a>, FilterPredicate)>,
     /// Columns narrowed so far.
     narrowed: RefCell<HashMap<usize, ArrayRef>>,
     /// Subexpressions that occur more than once, with their value once it is known. Only on the whole batch.
@@ -76,7 +84,9 @@ impl<'a> Rows<'a> {
     where
         'a: 'b,
     {
-        Rows { columns: self.columns, count: keep.true_count(), outer: Some((self, keep)), narrowed: RefCell::default(), common: None }
+        // Built once for all columns that turn out to be needed.
+        let keep = FilterBuilder::new(&keep).optimize().build();
+        Rows { columns: self.columns, count: keep.count(), outer: Some((self, keep)), narrowed: RefCell::default(), common: None }
     }
 
     fn column(&self, index: usize) -> Result<ArrayRef> {
@@ -86,7 +96,7 @@ impl<'a> Rows<'a> {
         if let Some(done) = self.narrowed.borrow().get(&index) {
             return Ok(done.clone());
         }
-        let array = filter(&outer.column(index)?, keep)?;
+        let array = keep.filter(&outer.column(index)?)?;
         self.narrowed.borrow_mut().insert(index, array.clone());
         Ok(array)
     }
@@ -98,7 +108,7 @@ impl<'a> Rows<'a> {
         }
         match &self.outer {
             Some((outer, keep)) => match outer.known(expr)? {
-                Some(Value::Array(a)) => Ok(Some(Value::Array(filter(&a, keep)?))),
+                Some(Value::Array(a)) => Ok(Some(Value::Array(keep.filter(&a)?))),
                 other => Ok(other),
             },
             None => Ok(None),

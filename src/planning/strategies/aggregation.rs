@@ -218,7 +218,10 @@ fn aggregate(
 
 /// By hash where buffers can be updated in place; else with objects where the functions hold any; else sorted.
 fn kind(calls: &[AggregateCall]) -> AggregateKind {
-    let objects = |c: &AggregateCall| matches!(c.expr.function, AggregateFunction::CollectList | AggregateFunction::CollectSet);
+    let objects = |c: &AggregateCall| {
+        use AggregateFunction::*;
+        matches!(c.expr.function, CollectList | CollectSet | Percentile | PercentileDisc)
+    };
     if calls.iter().flat_map(|c| &c.buffers).all(|b| is_fixed_width(&b.data_type)) {
         AggregateKind::Hash
     } else if calls.iter().any(objects) {

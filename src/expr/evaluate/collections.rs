@@ -1,0 +1,507 @@
+//! Arrays, maps and structs. Results are made by taking from the children of the arguments, never value by value.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, ListArray, MapArray, PrimitiveArray, StructArray, UInt32Array, new_empty_array, new_null_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::{interleave, take};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType as ArrowType, Date32Type, DurationMicrosecondType, Field as ArrowField, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, IntervalYearMonthType, TimestampMicrosecondType,
+};
+
+use super::maths::literal_text;
+use super::value::{Arg, Value, build, build_strings, extent, union_nulls, wrap};
+use super::{comparison, text};
+use crate::base::calendar::{self, MICROS_PER_DAY};
+use crate::base::{DataType, Error, ErrorClass, Result};
+use crate::expr::ScalarFunction;
+
+/// A list array over elements; the element field is the one of [`DataType::to_arrow`].
+pub(super) fn list_of(values: ArrayRef, offsets: OffsetBuffer<i32>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+    let field = Arc::new(ArrowField::new("element", values.data_type().clone(), true));
+    Ok(Arc::new(ListArray::try_new(field, offsets, values, nulls)?))
+}
+
+/// A list argument by rows.
+struct Lists<'a> {
+    array: &'a ListArray,
+    step: usize,
+}
+
+impl<'a> Lists<'a> {
+    fn new(value: &'a Value) -> Result<Self> {
+        let array = value.inner().as_list_opt::<i32>().ok_or_else(|| Error::internal("an array was expected"))?;
+        Ok(Self { array, step: value.step() })
+    }
+
+    /// Where the row's elements are among all.
+    fn range(&self, row: usize) -> std::ops::Range<usize> {
+        let offsets = self.array.value_offsets();
+        offsets[row * self.step] as usize..offsets[row * self.step + 1] as usize
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        self.array.is_null(row * self.step)
+    }
+}
+
+/// Lists of elements picked from `values` by `pick`, which appends the positions for a row.
+fn picked(args: &[&Value], rows: usize, values: &ArrayRef, mut pick: impl FnMut(usize, &mut Vec<u32>) -> Result<()>) -> Result<ArrayRef> {
+    let nulls = union_nulls(args, rows);
+    let (mut indices, mut lengths) = (vec![], Vec::with_capacity(rows));
+    for row in 0..rows {
+        let before = indices.len();
+        if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
+            pick(row, &mut indices)?;
+        }
+        lengths.push(indices.len() - before);
+    }
+    list_of(take(values, &UInt32Array::from(indices), None)?, OffsetBuffer::from_lengths(lengths), nulls)
+}
+
+fn index_error(index: i32, size: usize) -> Error {
+    Error::new(
+        ErrorClass::InvalidArrayIndex,
+        format!(
+            "The index {index} is out of bounds. The array has {size} elements. Use the SQL function `get()` to tolerate accessing element at invalid index and return NULL instead."
+        ),
+    )
+}
+
+pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataType, rows: usize) -> Result<Value> {
+    use ScalarFunction::*;
+    let refs: Vec<&Value> = args.iter().collect();
+    let (n, scalar) = extent(&refs, rows);
+    let array: ArrayRef = match function {
+        Array => {
+            let columns = args.iter().map(|a| a.clone().into_array(n)).collect::<Result<Vec<_>>>()?;
+            let places: Vec<(usize, usize)> = (0..n).flat_map(|row| (0..columns.len()).map(move |c| (c, row))).collect();
+            let DataType::Array(element) = result else { return Err(Error::internal("array type")) };
+            let values = if columns.is_empty() || places.is_empty() {
+                new_empty_array(&element.to_arrow())
+            } else {
+                interleave(&columns.iter().map(|c| c.as_ref()).collect::<Vec<_>>(), &places)?
+            };
+            list_of(values, OffsetBuffer::from_lengths(std::iter::repeat_n(columns.len(), n)), None)?
+        }
+        Size => match args[0].inner().data_type() {
+            ArrowType::Map(..) => {
+                let map = args[0].inner().as_map();
+                Arc::new(build::<Int32Type>(&refs, n, |i| Ok(Some(map.value_length(i * args[0].step()))))?)
+            }
+            _ => {
+                let lists = Lists::new(&args[0])?;
+                Arc::new(build::<Int32Type>(&refs, n, |i| Ok(Some(lists.range(i).len() as i32)))?)
+            }
+        },
+        ElementAt | GetItem => item(function, args, n)?,
+        ArrayContains | ArrayPosition => {
+            let lists = Lists::new(&args[0])?;
+            let same = equality(lists.array.values(), args[1].inner())?;
+            let find = |i: usize| lists.range(i).position(|k| same(k, i * args[1].step()));
+            let has_null = |i: usize| lists.range(i).any(|k| lists.array.values().is_null(k));
+            if function == ArrayPosition {
+                Arc::new(build::<Int64Type>(&refs, n, |i| Ok(Some(find(i).map_or(0, |at| at as i64 + 1))))?)
+            } else {
+                // Absent but for a NULL element: unknown.
+                let nulls = union_nulls(&refs, n);
+                let answer = |i: usize| -> Option<bool> {
+                    if nulls.as_ref().is_some_and(|v| v.is_null(i)) {
+                        return None;
+                    }
+                    if find(i).is_some() {
+                        Some(true)
+                    } else if has_null(i) {
+                        None
+                    } else {
+                        Some(false)
+                    }
+                };
+                Arc::new((0..n).map(answer).collect::<arrow::array::BooleanArray>())
+            }
+        }
+        SortArray => {
+            let lists = Lists::new(&args[0])?;
+            let ascending = args.get(1).map(Arg::boolean).transpose()?;
+            let compare = comparison::comparator(lists.array.values(), lists.array.values())?;
+            picked(&refs, n, lists.array.values(), |i, out| {
+                let mut order: Vec<u32> = lists.range(i).map(|k| k as u32).collect();
+                // NULLs are least: first when ascending, last when descending.
+                order.sort_by(|a, b| compare(*a as usize, *b as usize));
+                if ascending.as_ref().is_some_and(|a| !a.at(i)) {
+                    order.reverse();
+                }
+                out.extend(order);
+                Ok(())
+            })?
+        }
+        ArrayMin | ArrayMax => {
+            let lists = Lists::new(&args[0])?;
+            let values = lists.array.values();
+            let compare = comparison::comparator(values, values)?;
+            let best = |i: usize| -> Option<u32> {
+                if lists.is_null(i) {
+                    return None;
+                }
+                let present = lists.range(i).filter(|k| values.is_valid(*k));
+                let found =
+                    if function == ArrayMin { present.min_by(|a, b| compare(*a, *b)) } else { present.max_by(|a, b| compare(*a, *b)) };
+                found.map(|k| k as u32)
+            };
+            take(values, &(0..n).map(best).collect::<UInt32Array>(), None)?
+        }
+        ArrayPercentile | ArrayPercentileDisc => {
+            let lists = Lists::new(&args[0])?;
+            let fraction = Arg::<PrimitiveArray<Float64Type>>::primitive(&args[1])?;
+            let values = lists.array.values();
+            let compare = comparison::comparator(values, values)?;
+            let sorted = |i: usize| -> Vec<u32> {
+                let mut order: Vec<u32> = lists.range(i).filter(|k| values.is_valid(*k)).map(|k| k as u32).collect();
+                order.sort_by(|a, b| compare(*a as usize, *b as usize));
+                order
+            };
+            if function == ArrayPercentileDisc {
+                let place = |i: usize| {
+                    let order = sorted(i);
+                    let at = (fraction.at(i) * order.len() as f64).ceil() as usize;
+                    order.get(at.saturating_sub(1)).copied()
+                };
+                take(values, &(0..n).map(place).collect::<UInt32Array>(), None)?
+            } else {
+                let doubles =
+                    values.as_primitive_opt::<Float64Type>().ok_or_else(|| Error::internal("percentile of other than doubles"))?;
+                Arc::new(build::<Float64Type>(&refs, n, |i| {
+                    let order = sorted(i);
+                    let Some(last) = order.len().checked_sub(1) else { return Ok(None) };
+                    let position = fraction.at(i) * last as f64;
+                    let value = |at: f64| doubles.value(order[(at as usize).min(last)] as usize);
+                    let (low, high) = (value(position.floor()), value(position.ceil()));
+                    Ok(Some(low + (high - low) * position.fract()))
+                })?)
+            }
+        }
+        ArrayDistinct => {
+            let lists = Lists::new(&args[0])?;
+            let values = lists.array.values();
+            let compare = comparison::comparator(values, values)?;
+            picked(&refs, n, values, |i, out| {
+                let start = out.len();
+                for k in lists.range(i) {
+                    if !out[start..].iter().any(|seen| compare(*seen as usize, k).is_eq()) {
+                        out.push(k as u32);
+                    }
+                }
+                Ok(())
+            })?
+        }
+        ArrayJoin => {
+            let lists = Lists::new(&args[0])?;
+            let separator = Arg::string(&args[1])?;
+            let missing = args.get(2).map(Arg::string).transpose()?;
+            let values = lists.array.values();
+            let t = DataType::from_arrow(values.data_type())?;
+            build_strings(&refs, n, |i, out| {
+                let mut first = true;
+                for k in lists.range(i) {
+                    if values.is_null(k) && missing.is_none() {
+                        continue;
+                    }
+                    if !first {
+                        out.push_str(separator.at(i));
+                    }
+                    first = false;
+                    match &missing {
+                        Some(m) if values.is_null(k) => out.push_str(m.at(i)),
+                        _ => text::write_value(values.as_ref(), k, &t, out)?,
+                    }
+                }
+                Ok(true)
+            })?
+        }
+        Slice => {
+            let lists = Lists::new(&args[0])?;
+            let (start, count) = (Arg::<Int32Array>::primitive(&args[1])?, Arg::<Int32Array>::primitive(&args[2])?);
+            picked(&refs, n, lists.array.values(), |i, out| {
+                let (range, start, count) = (lists.range(i), i64::from(start.at(i)), i64::from(count.at(i)));
+                if start == 0 || count < 0 {
+                    let what = if start == 0 { "start, which counts from 1, is 0" } else { "length is negative" };
+                    return Err(Error::new(ErrorClass::InvalidParameter, format!("The arguments of `slice` are invalid: the {what}.")));
+                }
+                let from = if start > 0 { start - 1 } else { range.len() as i64 + start };
+                if from >= 0 {
+                    out.extend(range.skip(from as usize).take(count as usize).map(|k| k as u32));
+                }
+                Ok(())
+            })?
+        }
+        Reverse => {
+            let lists = Lists::new(&args[0])?;
+            picked(&refs, n, lists.array.values(), |i, out| {
+                out.extend(lists.range(i).rev().map(|k| k as u32));
+                Ok(())
+            })?
+        }
+        Concat => concat_lists(args, n)?,
+        Flatten => {
+            let lists = Lists::new(&args[0])?;
+            let inner = lists.array.values().as_list::<i32>();
+            let offsets = inner.value_offsets();
+            let out = picked(&refs, n, inner.values(), |i, out| {
+                for k in lists.range(i) {
+                    out.extend(offsets[k] as u32..offsets[k + 1] as u32);
+                }
+                Ok(())
+            })?;
+            // An array with a NULL array in it flattens to NULL.
+            let broken = (0..n).map(|i| lists.range(i).any(|k| inner.is_null(k))).collect::<Vec<_>>();
+            arrow::compute::nullif(&out, &broken.into())?
+        }
+        Sequence => sequence(args, n)?,
+        Map => make_map(args, result, n)?,
+        MapKeys | MapValues => {
+            let map = args[0].inner().as_map();
+            let values = if function == MapKeys { map.keys() } else { map.values() };
+            list_of(values.clone(), map.offsets().clone(), map.nulls().cloned())?
+        }
+        NamedStruct => {
+            let columns = args.chunks(2).map(|pair| pair[1].clone().into_array(n)).collect::<Result<Vec<_>>>()?;
+            let ArrowType::Struct(fields) = result.to_arrow() else { return Err(Error::internal("struct type")) };
+            Arc::new(StructArray::try_new_with_length(fields, columns, None, n)?)
+        }
+        GetField => {
+            let (structs, name) = (args[0].inner().as_struct(), literal_text(&args[1])?);
+            let at = structs.fields().iter().position(|f| f.name().eq_ignore_ascii_case(&name));
+            let column = at.map(|i| structs.column(i).clone()).ok_or_else(|| Error::internal(format!("no field {name}")))?;
+            return Ok(wrap(under_nulls(structs, &column)?, args[0].is_scalar()));
+        }
+        other => return Err(Error::internal(format!("`{}` is no function of collections", other.name()))),
+    };
+    Ok(wrap(array, scalar))
+}
+
+/// A struct's column, NULL where the struct is.
+pub(super) fn under_nulls(structs: &StructArray, column: &ArrayRef) -> Result<ArrayRef> {
+    if structs.null_count() == 0 {
+        return Ok(column.clone());
+    }
+    Ok(arrow::compute::nullif(column, &arrow::compute::is_null(structs)?)?)
+}
+
+/// Whether element `i` of the first equals element `j` of the second, NULL equal to nothing.
+fn equality(left: &ArrayRef, right: &ArrayRef) -> Result<impl Fn(usize, usize) -> bool + use<>> {
+    let compare = comparison::comparator(left, right)?;
+    let (left, right) = (left.clone(), right.clone());
+    Ok(move |i: usize, j: usize| left.is_valid(i) && right.is_valid(j) && compare(i, j).is_eq())
+}
+
+/// `array[i]`, `element_at(array, i)`, or a map's value for a key (NULL when absent).
+fn item(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRef> {
+    let nulls = union_nulls(&[&args[0], &args[1]], rows);
+    let valid = |i: usize| nulls.as_ref().is_none_or(|n| n.is_valid(i));
+    if let Some(map) = args[0].inner().as_map_opt() {
+        let same = equality(map.keys(), args[1].inner())?;
+        let offsets = map.value_offsets();
+        let find = |i: usize| -> Option<u32> {
+            let at = i * args[0].step();
+            let mut keys = offsets[at] as usize..offsets[at + 1] as usize;
+            if valid(i) { keys.find(|k| same(*k, i * args[1].step())).map(|k| k as u32) } else { None }
+        };
+        return Ok(take(map.values(), &(0..rows).map(find).collect::<UInt32Array>(), None)?);
+    }
+    let lists = Lists::new(&args[0])?;
+    let index = Arg::<Int32Array>::primitive(&args[1])?;
+    let mut places: Vec<Option<u32>> = Vec::with_capacity(rows);
+    for i in 0..rows {
+        if !valid(i) {
+            places.push(None);
+            continue;
+        }
+        let (range, at) = (lists.range(i), index.at(i));
+        let offset = match (function, at) {
+            (ScalarFunction::GetItem, _) => i64::from(at),
+            (_, 0) => {
+                return Err(Error::new(ErrorClass::InvalidArrayIndex, "The index 0 is invalid. An index shall be either < 0 or > 0."));
+            }
+            (_, 1..) => i64::from(at) - 1,
+            _ => range.len() as i64 + i64::from(at),
+        };
+        if offset < 0 || offset >= range.len() as i64 {
+            return Err(index_error(at, range.len()));
+        }
+        places.push(Some((range.start as i64 + offset) as u32));
+    }
+    Ok(take(lists.array.values(), &UInt32Array::from(places), None)?)
+}
+
+fn concat_lists(args: &[Value], rows: usize) -> Result<ArrayRef> {
+    let lists = args.iter().map(Lists::new).collect::<Result<Vec<_>>>()?;
+    let nulls = union_nulls(&args.iter().collect::<Vec<_>>(), rows);
+    let (mut places, mut lengths) = (vec![], Vec::with_capacity(rows));
+    for row in 0..rows {
+        let before = places.len();
+        if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
+            for (which, l) in lists.iter().enumerate() {
+                places.extend(l.range(row).map(|k| (which, k)));
+            }
+        }
+        lengths.push(places.len() - before);
+    }
+    let values = if places.is_empty() {
+        new_empty_array(lists[0].array.values().data_type())
+    } else {
+        interleave(&lists.iter().map(|l| l.array.values().as_ref()).collect::<Vec<_>>(), &places)?
+    };
+    list_of(values, OffsetBuffer::from_lengths(lengths), nulls)
+}
+
+fn make_map(args: &[Value], result: &DataType, rows: usize) -> Result<ArrayRef> {
+    let ArrowType::Map(field, sorted) = result.to_arrow() else { return Err(Error::internal("map type")) };
+    let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("map entries")) };
+    let columns = args.iter().map(|a| a.clone().into_array(rows)).collect::<Result<Vec<_>>>()?;
+    let pairs = columns.len() / 2;
+    let side = |first: usize, t: &ArrowType| -> Result<ArrayRef> {
+        let side: Vec<&dyn Array> = columns.iter().skip(first).step_by(2).map(|c| c.as_ref()).collect();
+        let places: Vec<(usize, usize)> = (0..rows).flat_map(|row| (0..pairs).map(move |p| (p, row))).collect();
+        if places.is_empty() { Ok(new_empty_array(t)) } else { Ok(interleave(&side, &places)?) }
+    };
+    let (keys, values) = (side(0, fields[0].data_type())?, side(1, fields[1].data_type())?);
+    if keys.null_count() > 0 {
+        return Err(Error::new(ErrorClass::InvalidParameter, "Cannot use null as map key."));
+    }
+    let same = equality(&keys, &keys)?;
+    for row in 0..rows {
+        for k in row * pairs..(row + 1) * pairs {
+            if (row * pairs..k).any(|other| same(other, k)) {
+                return Err(Error::new(ErrorClass::InvalidParameter, "A key of the map occurs twice (DUPLICATED_MAP_KEY)."));
+            }
+        }
+    }
+    let entries = StructArray::try_new(fields, vec![keys, values], None)?;
+    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(pairs, rows));
+    Ok(Arc::new(MapArray::try_new(field, offsets, entries, None, sorted)?))
+}
+
+/// Most elements that the sequences of one batch may have.
+const LONGEST: i128 = 1 << 27;
+
+/// `sequence(start, stop[, step])`, both ends included; the step's default goes from start to stop.
+fn sequence(args: &[Value], rows: usize) -> Result<ArrayRef> {
+    fn whole<T: ArrowPrimitiveType>(args: &[Value], rows: usize) -> Result<ArrayRef>
+    where
+        T::Native: Into<i64> + TryFrom<i64>,
+    {
+        let parts = args.iter().map(Arg::<PrimitiveArray<T>>::primitive).collect::<Result<Vec<_>>>()?;
+        fill::<T>(args, rows, |i| {
+            let (start, stop): (i64, i64) = (parts[0].at(i).into(), parts[1].at(i).into());
+            let step = parts.get(2).map_or(if start <= stop { 1 } else { -1 }, |s| s.at(i).into());
+            Ok((start, stop, Step::Fixed(step)))
+        })
+    }
+    match args[0].inner().data_type() {
+        ArrowType::Int8 => whole::<Int8Type>(args, rows),
+        ArrowType::Int16 => whole::<Int16Type>(args, rows),
+        ArrowType::Int32 => whole::<Int32Type>(args, rows),
+        ArrowType::Int64 => whole::<Int64Type>(args, rows),
+        ArrowType::Date32 => {
+            let (a, b) = (Arg::<PrimitiveArray<Date32Type>>::primitive(&args[0])?, Arg::<PrimitiveArray<Date32Type>>::primitive(&args[1])?);
+            fill::<Date32Type>(args, rows, |i| {
+                let step = time_step(args.get(2), i, a.at(i) <= b.at(i))?;
+                let step = match step {
+                    Step::Fixed(micros) if micros % MICROS_PER_DAY == 0 => Step::Fixed(micros / MICROS_PER_DAY),
+                    Step::Fixed(_) => return Err(Error::new(ErrorClass::InvalidParameter, "A sequence of dates must step by whole days.")),
+                    months => months,
+                };
+                Ok((a.at(i).into(), b.at(i).into(), step))
+            })
+        }
+        ArrowType::Timestamp(..) => {
+            let [a, b] = [&args[0], &args[1]].map(Arg::<PrimitiveArray<TimestampMicrosecondType>>::primitive);
+            let (a, b) = (a?, b?);
+            let out = fill::<TimestampMicrosecondType>(args, rows, |i| {
+                let step = match time_step(args.get(2), i, a.at(i) <= b.at(i))? {
+                    Step::Months(m) => Step::TimestampMonths(m),
+                    other => other,
+                };
+                Ok((a.at(i), b.at(i), step))
+            })?;
+            let list = out.as_list::<i32>();
+            let values =
+                list.values().as_primitive::<TimestampMicrosecondType>().clone().with_data_type(args[0].inner().data_type().clone());
+            list_of(Arc::new(values), list.offsets().clone(), list.nulls().cloned())
+        }
+        other => Err(Error::new(ErrorClass::TypeMismatch, format!("`sequence` does not support {other}."))),
+    }
+}
+
+/// How a sequence goes on.
+#[derive(Clone, Copy)]
+enum Step {
+    Fixed(i64),
+    /// Months added to a date.
+    Months(i32),
+    /// Months added to a timestamp.
+    TimestampMonths(i32),
+}
+
+/// The step of a row of dates or timestamps; a day (forth or back) by default.
+fn time_step(step: Option<&Value>, row: usize, forth: bool) -> Result<Step> {
+    let Some(value) = step else { return Ok(Step::Fixed(if forth { MICROS_PER_DAY } else { -MICROS_PER_DAY })) };
+    match value.inner().data_type() {
+        ArrowType::Duration(_) => Ok(Step::Fixed(Arg::<PrimitiveArray<DurationMicrosecondType>>::primitive(value)?.at(row))),
+        ArrowType::Interval(_) => Ok(Step::Months(Arg::<PrimitiveArray<IntervalYearMonthType>>::primitive(value)?.at(row))),
+        other => Err(Error::new(ErrorClass::TypeMismatch, format!("A sequence of dates or timestamps cannot step by {other}."))),
+    }
+}
+
+fn fill<T: ArrowPrimitiveType>(args: &[Value], rows: usize, f: impl Fn(usize) -> Result<(i64, i64, Step)>) -> Result<ArrayRef>
+where
+    T::Native: TryFrom<i64>,
+{
+    let nulls = union_nulls(&args.iter().collect::<Vec<_>>(), rows);
+    let (mut values, mut lengths): (Vec<T::Native>, _) = (vec![], Vec::with_capacity(rows));
+    for row in 0..rows {
+        let before = values.len();
+        if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
+            let (start, stop, step) = f(row)?;
+            let sign = match step {
+                Step::Fixed(s) => s.signum(),
+                Step::Months(m) | Step::TimestampMonths(m) => i64::from(m.signum()),
+            };
+            if start != stop && (sign == 0 || (stop > start) != (sign > 0)) {
+                return Err(Error::new(ErrorClass::InvalidParameter, "Illegal sequence boundaries: the step leads away from the stop."));
+            }
+            if let Step::Fixed(s) = step
+                && s != 0
+                && (i128::from(stop) - i128::from(start)) / i128::from(s) + before as i128 > LONGEST
+            {
+                return Err(Error::new(ErrorClass::ResourceExhausted, "A sequence is too long."));
+            }
+            for k in 0i64.. {
+                let next = match step {
+                    Step::Fixed(s) => s.checked_mul(k).and_then(|d| start.checked_add(d)),
+                    Step::Months(m) => calendar::add_months(start as i32, m.saturating_mul(k as i32)).map(i64::from),
+                    Step::TimestampMonths(m) => calendar::add_months_to_timestamp(start, m.saturating_mul(k as i32)),
+                };
+                match next {
+                    Some(v) if (sign >= 0 && v <= stop) || (sign < 0 && v >= stop) => {
+                        values.push(T::Native::try_from(v).map_err(|_| Error::overflow("sequence"))?);
+                    }
+                    _ => break,
+                }
+                if sign == 0 {
+                    break;
+                }
+            }
+        }
+        lengths.push(values.len() - before);
+    }
+    list_of(Arc::new(PrimitiveArray::<T>::new(values.into(), None)), OffsetBuffer::from_lengths(lengths), nulls)
+}
+
+/// NULLs of a SQL type.
+pub(super) fn null_array(t: &DataType, rows: usize) -> ArrayRef {
+    new_null_array(&t.to_arrow(), rows)
+}
