@@ -56,6 +56,9 @@ fn ignores_order(e: &Expr) -> bool {
             Count | Min | Max | BoolAnd | BoolOr => false,
             // Sums of floats depend on the order in their last digits.
             Sum | Avg | StddevSamp | StddevPop | VarSamp | VarPop => a.args.iter().any(|x| x.data_type().is_fractional()),
+            // Corr and covariance sum doubles; of rows that tie, max_by and min_by may take any.
+            CovarSamp | CovarPop | Corr | MaxBy | MinBy => true,
+            Percentile | PercentileDisc => false,
             First | FirstIgnoreNulls | Last | LastIgnoreNulls | CollectList | CollectSet => true,
         },
         _ => false,

@@ -56,7 +56,14 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<A
         | AggregateFunction::StddevSamp
         | AggregateFunction::StddevPop
         | AggregateFunction::VarSamp
-        | AggregateFunction::VarPop => {}
+        | AggregateFunction::VarPop
+        | AggregateFunction::CovarSamp
+        | AggregateFunction::CovarPop
+        | AggregateFunction::Corr
+        | AggregateFunction::MaxBy
+        | AggregateFunction::MinBy
+        | AggregateFunction::Percentile
+        | AggregateFunction::PercentileDisc => {}
     }
     let description = describe(call)?;
     let mut columns = Vec::with_capacity(description.buffers.len());
@@ -90,12 +97,12 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames)
         Accumulate::Sum => sum(buffer, input, &seen, chunk, frames),
         Accumulate::Min => extreme(input, chunk, frames, Ordering::Less),
         Accumulate::Max => extreme(input, chunk, frames, Ordering::Greater),
+        Accumulate::CollectList => collect(input, frames, false),
+        Accumulate::CollectSet => collect(input, frames, true),
         Accumulate::First
         | Accumulate::FirstIgnoreNulls
         | Accumulate::Last
         | Accumulate::LastIgnoreNulls
-        | Accumulate::CollectList
-        | Accumulate::CollectSet
         | Accumulate::ConcatList
         | Accumulate::ConcatSet => Err(Error::internal("no buffer of an aggregate over frames accumulates in this way")),
     }
