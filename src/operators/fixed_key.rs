@@ -12,6 +12,7 @@ use arrow::datatypes::{
 };
 
 use crate::base::{Error, Result};
+use crate::runtime::hash;
 
 /// A value that has an unsigned image of the same order.
 trait Image: Copy {
@@ -71,11 +72,22 @@ macro_rules! with_fixed_type {
     };
 }
 
-/// Scrambles 64 bits: the product's halves folded together (the mixing step of wyhash).
-#[inline]
+/// Hash of one word.
+#[inline(always)]
 pub fn mix(value: u64) -> u64 {
-    let product = u128::from(value ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93u64);
-    (product as u64) ^ ((product >> 64) as u64)
+    hash::combine(hash::SEED, value)
+}
+
+/// Hash of two words.
+#[inline(always)]
+pub fn hash_wide(value: u128) -> u64 {
+    hash::combine(mix(value as u64), (value >> 64) as u64)
+}
+
+/// Hash of a string.
+#[inline]
+pub fn hash_bytes(bytes: &[u8]) -> u64 {
+    mix(hash::bytes_word(bytes))
 }
 
 /// Bits of the images of a type; `None` when its values have none.

@@ -9,7 +9,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
 
 use crate::base::{Error, Result};
-use crate::operators::fixed_key::{images, mix, normalise_floats, restore, width};
+use crate::operators::fixed_key::{hash_bytes, hash_wide, images, mix, normalise_floats, restore, width};
 
 /// Longest string that a view holds in itself.
 const INLINE: u32 = 12;
@@ -93,21 +93,6 @@ impl StoredBytes {
 fn long_bytes(view: u128, buffers: &[Buffer]) -> &[u8] {
     let at = ByteView::from(view);
     &buffers[at.buffer_index as usize][at.offset as usize..(at.offset + at.length) as usize]
-}
-
-fn hash_bytes(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut hash = mix(bytes.len() as u64);
-    for word in words {
-        hash = mix(hash ^ u64::from_le_bytes(*word));
-    }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(hash ^ u64::from_le_bytes(last))
-}
-
-fn hash_wide(value: u128) -> u64 {
-    mix(value as u64 ^ mix((value >> 64) as u64))
 }
 
 impl Incoming<'_> {

@@ -1,6 +1,8 @@
 //! Interpreted face of BroadcastHashJoin and ShuffledHashJoin.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -54,9 +56,13 @@ impl HashJoin {
             return Err(Error::internal("a null-aware anti join cannot be partitioned"));
         }
         let build = build.execute(context)?;
+        let (build_time, build_size) = (context.metric(plan.id, "buildTime"), context.metric(plan.id, "buildDataSize"));
         Ok(stream.zip_partitions(&build, "ShuffledHashJoin", move |_, rows, build_rows, task| {
             let build_rows = build_rows.collect::<Result<Vec<_>>>()?;
+            let start = Instant::now();
             let index = JoinIndex::build(&shared.build_schema, &build_rows, &shared.build_keys)?;
+            build_time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            build_size.fetch_add(index.memory() as u64, Ordering::Relaxed);
             Ok(shared.join(Arc::new(index), rows, task))
         }))
     }

@@ -12,11 +12,12 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::row::Rows;
 
-use super::keys::{KeyLayout, KeyValues, Keys, hash_bytes, hash_wide, hash_word};
+use super::keys::{KeyLayout, KeyValues, Keys};
 use super::matches::{Candidates, NONE};
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::Expr;
 use crate::expr::evaluate::evaluate_all;
+use crate::operators::fixed_key::{hash_bytes, hash_wide, mix};
 use crate::operators::stream::make_batch;
 
 /// A dense table may have this many places per row before hashing is smaller.
@@ -87,7 +88,7 @@ impl JoinIndex {
             KeyValues::Words(words) => match (matches!(layout, KeyLayout::Word)).then(|| dense(&words, nulls)).flatten() {
                 Some(dense) => dense,
                 None => {
-                    let (directory, order, unique) = directory(count, nulls, |r| words[r as usize], hash_word);
+                    let (directory, order, unique) = directory(count, nulls, |r| words[r as usize], mix);
                     let keys = OrderedKeys::Words(order.iter().map(|&r| words[r as usize]).collect());
                     (Table::Hashed { directory, keys }, order, unique)
                 }
@@ -175,7 +176,7 @@ impl JoinIndex {
                 Candidates::Ranges { starts, ends }
             }
             (Table::Hashed { directory, keys: OrderedKeys::Words(built) }, KeyValues::Words(words)) => {
-                self.probe(directory, words.len(), nulls, |r| words[r], hash_word, |p| built[p])
+                self.probe(directory, words.len(), nulls, |r| words[r], mix, |p| built[p])
             }
             (Table::Hashed { directory, keys: OrderedKeys::Wide(built) }, KeyValues::Wide(wide)) => {
                 self.probe(directory, wide.len(), nulls, |r| wide[r], hash_wide, |p| built[p])
@@ -273,12 +274,7 @@ fn dense(words: &[u64], nulls: Option<&NullBuffer>) -> Option<(Table, Vec<u32>, 
     }
     let place = |r: u32| words[r as usize].wrapping_sub(min) as usize;
     let mut rows = vec![NONE; span as usize + 1];
-    let mut unique = true;
-    for r in valid_rows(words.len(), nulls) {
-        let slot = &mut rows[place(r)];
-        unique &= *slot == NONE;
-        *slot = r;
-    }
+    let unique = valid_rows(words.len(), nulls).all(|r| std::mem::replace(&mut rows[place(r)], r) == NONE);
     if unique {
         return Some((Table::DenseUnique { min, rows }, vec![], true));
     }

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType as ArrowType;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::base::{Error, Result};
-use crate::operators::fixed_key::{images, mix, normalise_floats, width};
+use crate::operators::fixed_key::{images, normalise_floats, width};
 
 /// How keys of given types are held. Both sides of a join have the same key types, hence the same layout.
 #[derive(Debug)]
@@ -100,28 +100,6 @@ fn pack(columns: &[ArrayRef], mut put: impl FnMut(usize, u32, u64)) -> Result<()
         values.iter().enumerate().for_each(|(row, &image)| put(row, bits, image));
     }
     Ok(())
-}
-
-/// Hash of a key held as one word.
-#[inline(always)]
-pub fn hash_word(word: u64) -> u64 {
-    mix(word)
-}
-
-/// Hash of a key held as two words.
-#[inline(always)]
-pub fn hash_wide(wide: u128) -> u64 {
-    mix(mix(wide as u64) ^ (wide >> 64) as u64)
-}
-
-/// Hash of a key held as bytes.
-#[inline]
-pub fn hash_bytes(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let start = words.iter().fold(bytes.len() as u64, |state, w| mix(state ^ u64::from_le_bytes(*w)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(start ^ u64::from_le_bytes(last))
 }
 
 fn unexpected(column: &ArrayRef) -> Error {
