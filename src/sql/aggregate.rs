@@ -272,13 +272,23 @@ impl Output<'_> {
         let item = match e {
             Expr::Attribute(_) => e,
             other => {
-                let name = other.to_string();
+                let name = without_ids(&other.to_string());
                 Expr::Alias { expr: Box::new(other), name: name.into(), id: ExprId::next() }
             }
         };
         self.list.push(item);
         self.list[self.list.len() - 1].to_attribute()
     }
+}
+
+/// `sum(b)` of `sum(b#2L)`.
+fn without_ids(text: &str) -> String {
+    let mut parts = text.split('#');
+    let first = parts.next().unwrap_or_default().to_string();
+    parts.fold(first, |out, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        out + if rest.len() < part.len() { rest.strip_prefix('L').unwrap_or(rest) } else { rest }
+    })
 }
 
 /// Equal, whatever the identities of aggregate calls.

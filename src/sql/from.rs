@@ -6,13 +6,14 @@ use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, 
 
 use super::expr::{Clause, ExprBinder, Pending};
 use super::hints::Hints;
-use super::parse::{location, name_parts};
+use super::parse::{location, name_parts, too_deep};
+use super::pivot::Pivot;
 use super::query::rename_columns;
 use super::scope::{At, Column, Relation, Scope, dotted, ident_location};
 use super::select_list::generated;
 use super::set_ops::union;
 use super::subquery::attach;
-use super::{Binder, CatalogEntry, literal};
+use super::{Binder, CatalogEntry, MAX_NESTING, literal};
 use crate::base::error::nearest;
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::datasource;
@@ -23,7 +24,12 @@ impl Binder<'_> {
     /// The tables of FROM, comma-separated ones joined without a condition; without FROM one row of no columns.
     pub(super) fn from(&mut self, tables: &[TableWithJoins], hints: &Hints, outer: Option<&Scope>) -> Result<Relation> {
         let mut joined: Option<Relation> = None;
+        let mut joins = 0;
         for table in tables {
+            joins += 1 + table.joins.len();
+            if joins > MAX_NESTING {
+                return Err(too_deep()).at(&table.relation);
+            }
             let right = self.table_with_joins(table, hints, outer)?;
             joined = Some(match joined {
                 None => right,
@@ -92,33 +98,26 @@ impl Binder<'_> {
             }
         };
         let inner = matches!(join_type, JoinType::Inner | JoinType::Cross);
-        let keeps_right = !matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti);
         let full = join_type == JoinType::FullOuter;
         let right_outer = join_type == JoinType::RightOuter;
-        let join = |condition| {
-            LogicalPlan::Join(Join {
-                left: Box::new(left.plan.clone()),
-                right: Box::new(right.plan.clone()),
-                join_type: join_type.clone(),
-                condition,
-                hint,
-            })
-        };
-        let mut plan = match (condition, pending.applies.is_empty()) {
-            (condition, true) => join(condition),
-            // The subqueries of an inner join's condition are answered for each pair of rows.
-            (Some(condition), false) if inner => LogicalPlan::Filter { condition, input: Box::new(attach(join(None), pending.applies)) },
-            _ => return Err(Error::unsupported("Subqueries in the condition of an outer, semi or anti join are not supported.")),
-        };
-        if !keeps_right {
-            columns = left.columns;
+        let left_width = left.columns.len();
+        if matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti) {
+            columns.truncate(left_width);
         }
         // Outer joins make columns nullable.
-        let output = plan.output();
-        for c in &mut columns {
-            if let Some(a) = output.iter().find(|a| a.id == c.attribute.id) {
-                c.attribute.nullable = a.nullable;
-            }
+        for (i, c) in columns.iter_mut().enumerate() {
+            c.attribute.nullable |= full || if i < left_width { right_outer } else { join_type == JoinType::LeftOuter };
+        }
+        // The subqueries of an inner join's condition are answered for each pair of rows.
+        let (condition, filter) = match pending.applies.is_empty() {
+            true => (condition, None),
+            false if inner => (None, condition),
+            false => return Err(Error::unsupported("Subqueries in the condition of an outer, semi or anti join are not supported.")),
+        };
+        let (left, right) = (Box::new(left.plan), Box::new(right.plan));
+        let mut plan = attach(LogicalPlan::Join(Join { left, right, join_type, condition, hint }), pending.applies);
+        if let Some(condition) = filter {
+            plan = LogicalPlan::Filter { condition, input: Box::new(plan) };
         }
         if let Some(keys) = merged {
             let keys: Vec<(ExprId, ExprId)> = keys.iter().map(|(l, r)| (l.attribute.id, r.attribute.id)).collect();
@@ -162,6 +161,12 @@ impl Binder<'_> {
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let relation = self.table_with_joins(table_with_joins, hints, outer)?;
                 if alias.is_some() { aliased(relation, alias.as_ref()) } else { Ok(relation) }
+            }
+            TableFactor::Pivot { table, aggregate_functions, value_column, value_source, alias, .. } => {
+                let table = self.factor(table, hints, outer)?;
+                let pivot = Pivot { aggregates: aggregate_functions, columns: value_column, values: value_source };
+                let relation = self.pivot(table, &pivot, outer).at(factor)?;
+                aliased(relation, alias.as_ref())
             }
             TableFactor::TableFunction { expr: ast::Expr::Function(f), alias } => {
                 let args = match &f.args {

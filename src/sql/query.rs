@@ -80,6 +80,9 @@ impl Binder<'_> {
         let relation = self.query(q, outer)?;
         let subqueries = std::mem::replace(&mut self.subqueries, around);
         let plan = rename_columns(relation.plan, columns)?;
+        if depth(&plan) > MAX_NESTING {
+            return Err(too_deep()).at(q);
+        }
         Ok(BoundQuery { plan, subqueries })
     }
 
@@ -195,6 +198,12 @@ impl Binder<'_> {
         }
         Ok(plan)
     }
+}
+
+/// Levels of a plan.
+fn depth(plan: &LogicalPlan) -> usize {
+    let below = || plan.children().into_iter().map(depth).max().unwrap_or(0);
+    1 + stacker::maybe_grow(64 << 10, 1 << 20, below)
 }
 
 /// Columns of the input that the order uses and the select list lacks.

@@ -97,14 +97,15 @@ impl<'s> Scope<'s> {
         for split in (0..name.len()).rev() {
             let (qualifier, rest) = name.split_at(split);
             let Some((column, fields)) = rest.split_first() else { continue };
-            let mut matches: Vec<&Column> = self
-                .columns
-                .iter()
-                .filter(|c| {
-                    c.name().eq_ignore_ascii_case(&column.value) && if split == 0 { !c.hidden } else { is_suffix(&c.qualifier, qualifier) }
-                })
-                .collect();
-            matches.dedup_by_key(|c| c.attribute.id);
+            let meant = |c: &&Column| {
+                c.name().eq_ignore_ascii_case(&column.value) && if split == 0 { !c.hidden } else { is_suffix(&c.qualifier, qualifier) }
+            };
+            let mut matches: Vec<&Column> = vec![];
+            for c in self.columns.iter().filter(meant) {
+                if !matches.iter().any(|m| m.attribute.id == c.attribute.id) {
+                    matches.push(c);
+                }
+            }
             match matches.as_slice() {
                 [] => {}
                 [one] => {

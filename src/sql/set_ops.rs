@@ -26,8 +26,7 @@ impl Binder<'_> {
         if spine.is_empty() {
             return Ok(plan);
         }
-        // `UNION ALL`s in a row are one node.
-        let mut unions: Vec<LogicalPlan> = vec![];
+        let mut chain = Chain { inputs: vec![plan.plan], distinct: false };
         for (op, quantifier, right) in spine.into_iter().rev() {
             let all = match quantifier {
                 SetQuantifier::All => true,
@@ -36,26 +35,24 @@ impl Binder<'_> {
             };
             let at = |e: Error| e.at(location(right.span().start));
             let right_plan = self.operand(right, outer)?.plan;
-            if op == SetOperator::Union && all {
-                if unions.is_empty() {
-                    unions.push(plan.plan.clone());
+            match op {
+                // What is made distinct by a later UNION need not be so before; what UNION ALL appends to must.
+                SetOperator::Union => {
+                    if all && chain.distinct {
+                        chain = Chain { inputs: vec![chain.close().map_err(at)?], distinct: false };
+                    }
+                    chain.inputs.push(right_plan);
+                    chain.distinct |= !all;
                 }
-                unions.push(right_plan);
-                continue;
+                SetOperator::Intersect | SetOperator::Except | SetOperator::Minus => {
+                    let operation = if op == SetOperator::Intersect { SetOperation::Intersect } else { SetOperation::Except };
+                    let left = chain.close().map_err(at)?;
+                    let plan = set_operation(operation, all, left, right_plan).map_err(at)?;
+                    chain = Chain { inputs: vec![plan], distinct: false };
+                }
             }
-            if !unions.is_empty() {
-                plan = Relation::new(union(std::mem::take(&mut unions)).map_err(at)?, &[]);
-            }
-            let bound = match op {
-                SetOperator::Union => LogicalPlan::Distinct { input: Box::new(union(vec![plan.plan, right_plan]).map_err(at)?) },
-                SetOperator::Intersect => operation(SetOperation::Intersect, all, plan.plan, right_plan).map_err(at)?,
-                SetOperator::Except | SetOperator::Minus => operation(SetOperation::Except, all, plan.plan, right_plan).map_err(at)?,
-            };
-            plan = Relation::new(bound, &[]);
         }
-        if !unions.is_empty() {
-            plan = Relation::new(union(unions).map_err(|e| e.at(location(body.span().start)))?, &[]);
-        }
+        plan = Relation::new(chain.close().map_err(|e| e.at(location(body.span().start)))?, &[]);
         Ok(plan)
     }
 
@@ -70,6 +67,22 @@ impl Binder<'_> {
                 self.table(&parts)
             }
             other => Err(Error::unsupported(format!("`{other}` is not supported here."))),
+        }
+    }
+}
+
+/// UNIONs in a row, which become one node.
+struct Chain {
+    inputs: Vec<LogicalPlan>,
+    distinct: bool,
+}
+
+impl Chain {
+    fn close(mut self) -> Result<LogicalPlan> {
+        match self.inputs.len() {
+            1 => self.inputs.pop().ok_or_else(|| Error::internal("a chain of set operations has an input")),
+            _ if self.distinct => Ok(LogicalPlan::Distinct { input: Box::new(union(self.inputs)?) }),
+            _ => union(self.inputs),
         }
     }
 }
@@ -109,7 +122,7 @@ pub(super) fn union(inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Union { inputs, output })
 }
 
-fn operation(operation: SetOperation, all: bool, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+fn set_operation(operation: SetOperation, all: bool, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
     let inputs = vec![left, right];
     let types = common_types(&inputs, if operation == SetOperation::Intersect { "INTERSECT" } else { "EXCEPT" })?;
     let mut inputs = inputs.into_iter().map(|p| cast_columns(p, &types));

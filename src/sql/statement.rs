@@ -167,11 +167,9 @@ impl Binder<'_> {
             Statement::Drop { name, view, if_exists } => BoundStatement::Drop { name: strings(name), view: *view, if_exists: *if_exists },
             Statement::Insert { name, columns, overwrite, query } => {
                 let table = self.table(name)?;
-                let around = std::mem::take(&mut self.subqueries);
-                let source = self.query(query, None)?;
-                let subqueries = std::mem::replace(&mut self.subqueries, around);
+                let source = self.template(query, &[], None)?;
                 let plan = insertion(&table, columns, source.plan).map_err(|e| e.at(ident_location(name)))?;
-                BoundStatement::Insert { name: strings(name), overwrite: *overwrite, query: BoundQuery { plan, subqueries } }
+                BoundStatement::Insert { name: strings(name), overwrite: *overwrite, query: BoundQuery { plan, ..source } }
             }
             Statement::Set { key, value } => BoundStatement::Set { key: key.clone(), value: value.clone() },
             Statement::Reset { key } => BoundStatement::Reset { key: key.clone() },

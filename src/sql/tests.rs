@@ -197,6 +197,9 @@ fn deep_nesting_is_one_clear_error() {
         format!("SELECT {}true", "NOT a = ".repeat(n)),
         format!("SELECT * FROM {}t{}", "(".repeat(n), ")".repeat(n)),
         format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(n), ")".repeat(n)),
+        format!("SELECT 1{}", " EXCEPT SELECT 1".repeat(600)),
+        format!("SELECT 1 FROM range(1){}", ", range(1)".repeat(2_000)),
+        format!("WITH x0 AS (SELECT 1){} SELECT 1", (1..600).map(|i| format!(", x{i} AS (SELECT * FROM x{})", i - 1)).collect::<String>()),
     ];
     for sql in cases {
         let e = error(&sql);
@@ -213,7 +216,10 @@ fn nesting_within_the_limit_binds() {
     query(&format!("SELECT {}1{}", "abs(".repeat(400), ")".repeat(400)));
     query(&format!("SELECT {}1{}", "(SELECT ".repeat(100), ")".repeat(100)));
     query(&format!("SELECT {}1 FROM t", "a + ".repeat(400)));
-    query(&format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(60), ")".repeat(60)));
+    let deep = query(&format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(490), ")".repeat(490)));
+    assert_eq!(deep.clone().plan, deep.plan);
+    let deep = query(&format!("SELECT {}a FROM t", "a + ".repeat(490)));
+    assert_eq!(deep.clone().plan, deep.plan);
 }
 
 #[test]
@@ -222,6 +228,7 @@ fn long_flat_chains_bind() {
     query(&format!("SELECT * FROM t WHERE {}a = 0", "a > 5 AND ".repeat(10_000)));
     query(&format!("SELECT a IN ({}0) FROM t", "1, ".repeat(10_000)));
     query(&format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(2_000)));
+    query(&format!("SELECT 1{}", " UNION SELECT 1".repeat(2_000)));
 }
 
 #[test]
@@ -319,10 +326,10 @@ fn having_and_order_extend_the_aggregate() {
     assert_eq!(
         tree("SELECT a, sum(b) AS total FROM t GROUP BY a HAVING count(*) > 1 AND total > 5 ORDER BY sum(b) DESC, max(x)"),
         "Project [a#0, total#1L]\n\
-         +- Sort [total#1L DESC NULLS LAST, max(x#2)#3 ASC NULLS FIRST], true\n\
-         \u{20}  +- Project [a#0, total#1L, max(x#2)#3]\n\
+         +- Sort [total#1L DESC NULLS LAST, max(x)#3 ASC NULLS FIRST], true\n\
+         \u{20}  +- Project [a#0, total#1L, max(x)#3]\n\
          \u{20}     +- Filter ((count(1)#4L > 1) AND (total#1L > 5))\n\
-         \u{20}        +- Aggregate [a#0], [a#0, sum(b#5L) AS total#1L, count(1) AS count(1)#4L, max(x#2) AS max(x#2)#3]\n\
+         \u{20}        +- Aggregate [a#0], [a#0, sum(b#5L) AS total#1L, count(1) AS count(1)#4L, max(x#2) AS max(x)#3]\n\
          \u{20}           +- Relation t[a#0,b#5L,s#6,d#7,x#2,m#8] memory\n"
     );
 }
@@ -378,6 +385,13 @@ fn window_calls_become_window_nodes() {
     assert!(text.contains("Filter (n#"), "{text}");
     let text = tree("SELECT s, rank() OVER (ORDER BY sum(b) DESC) FROM t GROUP BY s ORDER BY 2");
     assert!(text.contains("Aggregate [s#"), "{text}");
+    let text = tree("SELECT s, sum(sum(b)) OVER (PARTITION BY s) FROM t GROUP BY s");
+    assert!(text.contains("sum(b#") && text.contains("Window [sum(sum(b)#"), "{text}");
+    let text = tree(
+        "SELECT a, s, rank() OVER (PARTITION BY grouping(a) + grouping(s), CASE WHEN grouping(s) = 0 THEN a END \
+         ORDER BY sum(b) DESC) AS r FROM t GROUP BY ROLLUP (a, s) ORDER BY r",
+    );
+    assert!(text.contains("Expand") && text.contains("Window"), "{text}");
     assert_eq!(error("SELECT a FROM t WHERE row_number() OVER (ORDER BY a) = 1").class, ErrorClass::InvalidGrouping);
     assert_eq!(error("SELECT row_number() OVER () FROM t").class, ErrorClass::WrongArguments);
     assert_eq!(error("SELECT sum(a) OVER w FROM t").class, ErrorClass::Parse);
@@ -428,6 +442,9 @@ fn set_operations_widen_types() {
     assert_eq!(types("SELECT NULL UNION SELECT d FROM t"), ["date"]);
     assert!(tree("SELECT a FROM t UNION ALL SELECT a FROM u UNION ALL SELECT 1").matches("Union").count() == 1);
     assert!(tree("SELECT a FROM t UNION SELECT a FROM u").starts_with("Distinct"));
+    let count = |sql: &str, word: &str| tree(sql).matches(word).count();
+    assert_eq!(count("SELECT a FROM t UNION ALL SELECT a FROM u UNION SELECT 1", "Union"), 1);
+    assert_eq!(count("SELECT a FROM t UNION SELECT a FROM u UNION ALL SELECT 1", "Union"), 2);
     assert!(tree("SELECT a FROM t INTERSECT ALL SELECT a FROM u EXCEPT SELECT 1").starts_with("Except"));
     assert_eq!(error("SELECT a FROM t UNION SELECT d FROM t").class, ErrorClass::TypeMismatch);
 }
@@ -460,6 +477,16 @@ fn from_has_functions_values_and_views() {
     assert!(tree("SELECT * FROM t TABLESAMPLE (10 PERCENT) REPEATABLE (7) AS x").contains("Sample"));
     assert!(tree("SELECT * FROM t TABLESAMPLE (5 ROWS)").contains("Limit"));
     assert!(tree("TABLE t").contains("Relation t"));
+}
+
+#[test]
+fn pivots_aggregate_per_value() {
+    let sql = "SELECT * FROM (SELECT a, s, b FROM t) PIVOT (sum(b) AS total FOR s IN ('x' AS ex, 'y'))";
+    assert_eq!(names(sql), ["a", "ex", "y"]);
+    assert!(tree(sql).contains("Aggregate [a#0]"), "{}", tree(sql));
+    let sql = "SELECT * FROM (SELECT a, s, b FROM t) PIVOT (sum(b), count(b) AS n FOR s IN ('x', 'y')) AS p";
+    assert_eq!(names(sql), ["a", "x_sum(b)", "x_n", "y_sum(b)", "y_n"]);
+    assert_eq!(error("SELECT * FROM t PIVOT (b FOR s IN ('x'))").class, ErrorClass::Parse);
 }
 
 #[test]

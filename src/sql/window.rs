@@ -6,7 +6,7 @@ use super::expr::ExprBinder;
 use super::order::sort_order;
 use super::parse::location;
 use super::scope::At;
-use crate::base::{DataType, Error, ErrorClass, ExprId, Result, Scalar};
+use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::{Expr, Frame, FrameBound, FrameUnits, SortOrder, WindowExpr, WindowFunction, coerce, evaluate};
 use crate::logical::LogicalPlan;
 
@@ -30,9 +30,12 @@ impl ExprBinder<'_, '_, '_> {
                 if call.ignore_nulls {
                     args.push(Expr::Literal(Scalar::Boolean(true)));
                 }
-                let filter = call.filter;
+                // `sum(sum(x)) OVER …`: the inner call is computed by the grouping, so here it is a column.
+                let mut inner: Vec<(Attribute, Expr)> = vec![];
+                let args = args.into_iter().map(|e| hide_aggregates(e, &mut inner)).collect();
+                let filter = call.filter.map(|e| hide_aggregates(e, &mut inner));
                 match coerce::aggregate(&call.name, args, call.distinct, filter).at(f)? {
-                    Some(a) => (WindowFunction::Aggregate(a), false),
+                    Some(a) => (WindowFunction::Aggregate(a.map_children(&mut |e| Ok(show_aggregates(e, &inner)))?), false),
                     None => {
                         let message = format!("`{}` is neither an aggregate nor a window function.", call.name);
                         return Err(Error::new(ErrorClass::RoutineNotFound, message).at(location(f.span().start)));
@@ -171,6 +174,26 @@ impl ExprBinder<'_, '_, '_> {
         }
         Ok(if preceding { FrameBound::Preceding(value) } else { FrameBound::Following(value) })
     }
+}
+
+/// Puts columns in the place of aggregate calls.
+fn hide_aggregates(e: Expr, hidden: &mut Vec<(Attribute, Expr)>) -> Expr {
+    e.replace(&mut |node| match node {
+        call @ Expr::Aggregate(_) => {
+            let column = Attribute::new("aggregate", call.data_type(), call.nullable());
+            hidden.push((column.clone(), call));
+            Ok(Expr::Attribute(column))
+        }
+        other => Err(other),
+    })
+}
+
+/// Puts the aggregate calls back.
+fn show_aggregates(e: Expr, hidden: &[(Attribute, Expr)]) -> Expr {
+    e.replace(&mut |node| match &node {
+        Expr::Attribute(a) => hidden.iter().find(|(column, _)| column.id == a.id).map(|(_, call)| call.clone()).ok_or(node),
+        _ => Err(node),
+    })
 }
 
 /// Computes the window calls in `exprs` above `input` and puts their columns in their place. Calls that share partitioning and
