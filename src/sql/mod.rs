@@ -31,6 +31,8 @@ mod window;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tpch_tests;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! `(k = j AND a) OR (k = j AND b)` becomes `k = j AND (a OR b)`, which makes an equi-join of TPC-H's Q19.
 
-use super::support::{boolean, is_false, is_true, split_disjunction};
+use super::support::{boolean, is_false, is_true, split_disjunction, unique};
 use crate::base::{Result, Settings};
 use crate::expr::{ComparisonOp, Expr};
 use crate::logical::LogicalPlan;
@@ -11,7 +11,7 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
     plan.transform_up(&mut |node| node.map_expressions(&mut simplify))
 }
 
-/// Longest list that is searched for repetitions, which takes quadratic time.
+/// Most alternatives that are searched for common parts, which takes quadratic time.
 const MAX_SEARCHED: usize = 200;
 
 fn simplify(e: Expr) -> Result<Expr> {
@@ -28,20 +28,6 @@ fn simplify(e: Expr) -> Result<Expr> {
         Expr::Not(inner) => negation(*inner),
         other => other.map_children(&mut simplify),
     })
-}
-
-/// Without repetitions, in order of first occurrence.
-fn unique(parts: Vec<Expr>) -> Vec<Expr> {
-    if parts.len() > MAX_SEARCHED {
-        return parts;
-    }
-    let mut out: Vec<Expr> = vec![];
-    for p in parts {
-        if !out.contains(&p) || !p.is_deterministic() {
-            out.push(p);
-        }
-    }
-    out
 }
 
 fn conjunction(mut parts: Vec<Expr>) -> Expr {

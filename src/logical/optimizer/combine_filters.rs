@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use super::support::{filter, unique};
 use crate::base::{Result, Settings};
 use crate::expr::Expr;
 use crate::logical::LogicalPlan;
@@ -27,13 +28,8 @@ pub fn combine(condition: Expr, mut input: LogicalPlan) -> LogicalPlan {
         conditions.push(mem::replace(condition, Expr::Coalesce(vec![])));
         input = below;
     }
-    let mut conjuncts: Vec<Expr> = vec![];
-    for c in conditions.into_iter().rev().flat_map(Expr::split_conjunction) {
-        if !conjuncts.contains(&c) {
-            conjuncts.push(c);
-        }
-    }
-    super::support::filter(conjuncts, input)
+    let conjuncts = unique(conditions.into_iter().rev().flat_map(Expr::split_conjunction).collect());
+    filter(conjuncts, input)
 }
 
 #[cfg(test)]

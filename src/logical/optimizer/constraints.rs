@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::support::{conjuncts, refers_only_to, substitute};
+use super::support::{conjuncts, is_not_null, refers_only_to, rejects_nulls, substitute, unique, used_attributes};
 use crate::base::{Attribute, ExprId};
 use crate::expr::{ComparisonOp, Expr};
 use crate::logical::{JoinType, LogicalPlan};
@@ -12,8 +12,8 @@ pub fn constraints(plan: &LogicalPlan) -> Vec<Expr> {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, || match plan {
         LogicalPlan::Filter { condition, input } => {
             let mut out = constraints(input);
-            add_all(&mut out, condition.clone().split_conjunction().into_iter().filter(Expr::is_deterministic));
-            out
+            out.extend(condition.clone().split_conjunction().into_iter().filter(Expr::is_deterministic));
+            unique(out)
         }
         LogicalPlan::Project { list, input } | LogicalPlan::Aggregate { list, input, .. } => renamed(constraints(input), list),
         LogicalPlan::Join(j) => {
@@ -21,9 +21,9 @@ pub fn constraints(plan: &LogicalPlan) -> Vec<Expr> {
             match j.join_type {
                 JoinType::Inner | JoinType::Cross => {
                     let mut out = constraints(&j.left);
-                    add_all(&mut out, constraints(&j.right));
-                    add_all(&mut out, condition());
-                    out
+                    out.extend(constraints(&j.right));
+                    out.extend(condition());
+                    unique(out)
                 }
                 JoinType::RightOuter => constraints(&j.right),
                 JoinType::FullOuter => vec![],
@@ -54,14 +54,6 @@ pub fn constraints(plan: &LogicalPlan) -> Vec<Expr> {
     })
 }
 
-fn add_all(out: &mut Vec<Expr>, more: impl IntoIterator<Item = Expr>) {
-    for c in more {
-        if !out.contains(&c) {
-            out.push(c);
-        }
-    }
-}
-
 /// Constraints below a Project or Aggregate in the words of its list: for columns passed on, under old and new names.
 fn renamed(below: Vec<Expr>, list: &[Expr]) -> Vec<Expr> {
     let kept: BTreeSet<ExprId> = list.iter().filter(|e| matches!(e, Expr::Attribute(_))).map(|e| e.to_attribute().id).collect();
@@ -75,13 +67,13 @@ fn renamed(below: Vec<Expr>, list: &[Expr]) -> Vec<Expr> {
     let mut out = vec![];
     for c in below {
         if refers_only_to(&c, &kept) {
-            add_all(&mut out, [c.clone()]);
+            out.push(c.clone());
         }
         if !nameable.is_empty() && c.references().iter().all(|id| kept.contains(id) || nameable.contains(id)) {
-            add_all(&mut out, [substitute(c, &names)]);
+            out.push(substitute(c, &names));
         }
     }
-    out
+    unique(out)
 }
 
 /// The constraints and what follows from them: a condition on one of several equal columns holds for the others, and columns that
@@ -99,17 +91,17 @@ pub fn with_consequences(constraints: Vec<Expr>) -> Vec<Expr> {
         }
         for other in class.iter().filter(|a| a.id != id) {
             let map = HashMap::from([(id, Expr::Attribute(other.clone()))]);
-            add_all(&mut out, [substitute(c.clone(), &map)]);
+            out.push(substitute(c.clone(), &map));
         }
     }
     for c in out.clone() {
-        for a in super::support::used_attributes([&c]) {
-            if a.nullable && super::support::rejects_nulls(&c, &BTreeSet::from([a.id])) {
-                add_all(&mut out, [super::support::is_not_null(Expr::Attribute(a))]);
+        for a in used_attributes([&c]) {
+            if a.nullable && rejects_nulls(&c, &BTreeSet::from([a.id])) {
+                out.push(is_not_null(Expr::Attribute(a)));
             }
         }
     }
-    out
+    unique(out)
 }
 
 /// Sets of columns that equalities make equal.

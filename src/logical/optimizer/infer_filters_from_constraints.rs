@@ -2,6 +2,8 @@
 //!
 //! `a = b AND a > 5` in an inner join implies `b > 5`; columns that a condition compares are not NULL.
 
+use std::collections::HashSet;
+
 use super::constraints::{constraints, with_consequences};
 use super::support::{conjuncts, filter, refers_only_to};
 use crate::base::{Result, Settings};
@@ -16,7 +18,8 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
                 let mut own = condition.clone().split_conjunction();
                 own.retain(Expr::is_deterministic);
                 let mut new = with_consequences(known.iter().chain(&own).cloned().collect());
-                new.retain(|c| !known.contains(c) && !own.contains(c));
+                let said: HashSet<&Expr> = known.iter().chain(&own).collect();
+                new.retain(|c| !said.contains(c));
                 // Cheap tests for NULL first, as Spark has them.
                 let all = Expr::conjunction(new.into_iter().chain([condition.clone()])).unwrap_or(condition);
                 LogicalPlan::Filter { condition: all, input }
@@ -40,6 +43,7 @@ fn infer(mut j: Join) -> Join {
     all.extend(conjuncts(j.condition.clone()).into_iter().filter(Expr::is_deterministic));
     let all = with_consequences(all);
     let add = |side: &mut Box<LogicalPlan>, known: &[Expr]| {
+        let known: HashSet<&Expr> = known.iter().collect();
         let ids = side.output_set();
         // Nothing to say of rows that are not there.
         let new: Vec<Expr> =

@@ -15,9 +15,11 @@ mod cost_based_join_reorder;
 mod eliminate_outer_join;
 mod eliminate_sorts;
 mod infer_filters_from_constraints;
+mod inject_runtime_filter;
 mod join_group;
 mod limit_push_down;
 mod null_propagation;
+mod nullability_from_statistics;
 mod optimize_in;
 mod propagate_empty_relation;
 mod prune_filters;
@@ -38,7 +40,7 @@ mod simplify_casts;
 mod simplify_conditionals;
 mod support;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod update_attribute_nullability;
 
 use super::{BoundQuery, LogicalPlan};
@@ -99,6 +101,7 @@ pub static BATCHES: &[Batch] = &[
             replace_distinct_with_aggregate "ReplaceDistinctWithAggregate",
             // Aggregates then group by attributes only, so later rules cannot make grouping and output disagree.
             pull_out_grouping_expressions "PullOutGroupingExpressions",
+            nullability_from_statistics "NullabilityFromStatistics",
         ],
     },
     // `NOT (NOT EXISTS …)` must be plain before subqueries are judged by their place in a condition.
@@ -138,6 +141,7 @@ pub static BATCHES: &[Batch] = &[
             push_left_semi_left_anti_through_join "PushLeftSemiLeftAntiThroughJoin",
             reorder_join "ReorderJoin",
             cost_based_join_reorder "CostBasedJoinReorder",
+            inject_runtime_filter "InjectRuntimeFilter",
         ],
     },
     Batch {

@@ -1,6 +1,6 @@
 //! What several rules need: short constructors, substitution, questions about expressions and plans.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::{Attribute, DataType, ExprId, Result, Scalar};
@@ -109,6 +109,12 @@ pub fn is_empty_relation(plan: &LogicalPlan) -> bool {
 /// The conjuncts of an optional condition.
 pub fn conjuncts(condition: Option<Expr>) -> Vec<Expr> {
     condition.map(Expr::split_conjunction).unwrap_or_default()
+}
+
+/// Without repetitions, in order of first occurrence. Random expressions do not repeat each other.
+pub fn unique(exprs: Vec<Expr>) -> Vec<Expr> {
+    let mut seen = HashSet::new();
+    exprs.into_iter().filter(|e| seen.insert(e.clone()) || !e.is_deterministic()).collect()
 }
 
 /// The disjuncts of a condition, left to right.

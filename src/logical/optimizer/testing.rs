@@ -62,6 +62,13 @@ pub fn keyed_table(name: &str, rows: u64, distinct: u64) -> LogicalPlan {
     relation(name, fields, statistics)
 }
 
+/// A bigint column a that could be NULL by its schema but never is.
+pub fn nullable_table_without_nulls(name: &str) -> LogicalPlan {
+    let column = ColumnStatistics { null_count: Some(0), ..ColumnStatistics::default() };
+    let statistics = TableStatistics { size_bytes: 80, row_count: Some(10), columns: vec![column] };
+    relation(name, vec![Field::new("a", DataType::Long, true)], statistics)
+}
+
 pub fn column(plan: &LogicalPlan, name: &str) -> Expr {
     Expr::Attribute(plan.output().into_iter().find(|a| &*a.name == name).unwrap())
 }

@@ -5,6 +5,8 @@
 
 mod cardinality;
 mod selectivity;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 

@@ -9,6 +9,8 @@
 
 mod domain;
 mod pull_up;
+#[cfg(test)]
+mod tests;
 
 pub use domain::row_number;
 
