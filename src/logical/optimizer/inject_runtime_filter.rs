@@ -79,7 +79,8 @@ fn reduced(side: &LogicalPlan, few: &LogicalPlan, j: &Join) -> Result<Option<Log
         return Ok(None);
     }
     let mut renamed = HashMap::new();
-    let keys: Vec<Expr> = used_attributes(pairs.iter().map(|(o, _)| attribute(o)).collect::<Vec<_>>().iter()).iter().map(attribute).collect();
+    let keys: Vec<Expr> =
+        used_attributes(pairs.iter().map(|(o, _)| attribute(o)).collect::<Vec<_>>().iter()).iter().map(attribute).collect();
     let wanted = project(keys, few.clone()).with_fresh_ids(&mut renamed)?;
     let condition: Vec<Expr> = pairs
         .iter()

@@ -57,9 +57,7 @@ fn exists_as_a_conjunct() {
     let a = answer(false);
     let apply = with_answer(&t, correlated(&t, &u), SubqueryKind::Exists(a.clone()));
     let on = vec![equals(column(&u, "a"), column(&t, "a"))];
-    for (condition, join_type, value) in
-        [(attribute(&a), JoinType::LeftSemi, true), (not(attribute(&a)), JoinType::LeftAnti, false)]
-    {
+    for (condition, join_type, value) in [(attribute(&a), JoinType::LeftSemi, true), (not(attribute(&a)), JoinType::LeftAnti, false)] {
         let after = rewritten(filtered(apply.clone(), condition));
         let list = t.output().iter().map(attribute).chain([alias_as(boolean(value), &a)]).collect();
         assert_eq!(after, project(list, join(t.clone(), u.clone(), join_type, on.clone())));
