@@ -280,40 +280,6 @@ fn hash_bytes(bytes: &[u8]) -> u64 {
     mix(hash.rotate_left(23) ^ u64::from_le_bytes(word))
 }
 
-/// Value `i` of an array in its operator representation; `None` when NULL or nested.
-pub(super) fn scalar_at(array: &dyn Array, i: usize, data_type: &DataType) -> Option<Scalar> {
-    if array.is_null(i) {
-        return None;
-    }
-    Some(match data_type {
-        DataType::Boolean => Scalar::Boolean(array.as_boolean_opt()?.value(i)),
-        DataType::Byte => Scalar::Byte(array.as_primitive_opt::<arrow_types::Int8Type>()?.value(i)),
-        DataType::Short => Scalar::Short(array.as_primitive_opt::<arrow_types::Int16Type>()?.value(i)),
-        DataType::Int => Scalar::Int(array.as_primitive_opt::<arrow_types::Int32Type>()?.value(i)),
-        DataType::Long => Scalar::Long(array.as_primitive_opt::<arrow_types::Int64Type>()?.value(i)),
-        DataType::Float => Scalar::Float(array.as_primitive_opt::<arrow_types::Float32Type>()?.value(i)),
-        DataType::Double => Scalar::Double(array.as_primitive_opt::<arrow_types::Float64Type>()?.value(i)),
-        DataType::Date => Scalar::Date(array.as_primitive_opt::<arrow_types::Date32Type>()?.value(i)),
-        DataType::Timestamp => Scalar::Timestamp(array.as_primitive_opt::<arrow_types::TimestampMicrosecondType>()?.value(i)),
-        DataType::TimestampNtz => Scalar::TimestampNtz(array.as_primitive_opt::<arrow_types::TimestampMicrosecondType>()?.value(i)),
-        DataType::Decimal { precision, scale } => {
-            let value = match array.as_primitive_opt::<arrow_types::Decimal64Type>() {
-                Some(a) => i128::from(a.value(i)),
-                None => array.as_primitive_opt::<arrow_types::Decimal128Type>()?.value(i),
-            };
-            Scalar::Decimal { value, precision: *precision, scale: *scale }
-        }
-        DataType::String => Scalar::string(array.as_string_view_opt()?.value(i)),
-        DataType::Binary => Scalar::Binary(array.as_binary_view_opt()?.value(i).into()),
-        DataType::Null
-        | DataType::YearMonthInterval
-        | DataType::DayTimeInterval
-        | DataType::Array(_)
-        | DataType::Map(..)
-        | DataType::Struct(_) => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

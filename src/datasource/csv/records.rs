@@ -232,7 +232,10 @@ mod tests {
         }
     }
 
-    fn records(text: &str) -> Result<Vec<(u64, Vec<(String, bool)>)>> {
+    /// A record's line and its fields, each with whether it was quoted.
+    type Parsed = (u64, Vec<(String, bool)>);
+
+    fn records(text: &str) -> Result<Vec<Parsed>> {
         let mut outcome = Vec::new();
         let inputs: [Box<dyn Read>; 2] = [Box::new(text.as_bytes()), Box::new(Dribble(text.as_bytes()))];
         for input in inputs {

@@ -16,7 +16,7 @@ use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar};
 use crate::datasource::convert::normalise_column;
 use crate::datasource::listing::DataFile;
 use crate::datasource::prune::BlockColumn;
-use crate::datasource::statistics::scalar_at;
+use crate::expr::evaluate::scalar::from_array;
 
 /// A footer as read.
 pub(super) struct FileFooter {
@@ -240,10 +240,11 @@ impl BlockArrays {
 
     pub fn fill(&self, block: &mut BlockColumn, i: usize, data_type: &DataType) {
         block.null_count = self.nulls.is_valid(i).then(|| self.nulls.value(i));
-        block.min = scalar_at(&self.min, i, data_type).filter(|v| !is_nan(v));
+        let value = |array: &ArrayRef| from_array(array, i).ok().filter(|v| !v.is_null() && !is_nan(v));
+        block.min = value(&self.min);
         // Writers leave NaN out of account, which SQL holds greatest.
         let floats = matches!(data_type, DataType::Float | DataType::Double);
-        block.max = if floats { None } else { scalar_at(&self.max, i, data_type) };
+        block.max = if floats { None } else { value(&self.max) };
     }
 }
 

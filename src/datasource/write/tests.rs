@@ -36,7 +36,7 @@ fn csv_follows_rfc_4180() {
     let expected = "id,name,price,x,day,at,ok\n\
         1,\"a,\"\"b\"\"\",-0.05,0.1,2024-02-29,1970-01-01 00:00:01.5,true\n\
         ,\"\",,-Infinity,1969-12-31,1969-12-31 23:59:59.999999,false\n";
-    assert_eq!(written(ResultFormat::Csv, &schema, &[batch.clone()]), expected);
+    assert_eq!(written(ResultFormat::Csv, &schema, std::slice::from_ref(&batch)), expected);
     assert!(written(ResultFormat::Tsv, &schema, &[batch]).starts_with("id\tname\tprice"));
 }
 
@@ -45,9 +45,9 @@ fn json_and_markdown() {
     let (schema, batch) = rows();
     let line =
         "{\"id\":1,\"name\":\"a,\\\"b\\\"\",\"price\":-0.05,\"x\":0.1,\"day\":\"2024-02-29\",\"at\":\"1970-01-01 00:00:01.5\",\"ok\":true}";
-    let lines = written(ResultFormat::Ndjson, &schema, &[batch.clone()]);
+    let lines = written(ResultFormat::Ndjson, &schema, std::slice::from_ref(&batch));
     assert_eq!(lines.lines().next(), Some(line));
-    let array: serde_json::Value = serde_json::from_str(&written(ResultFormat::Json, &schema, &[batch.clone()])).unwrap();
+    let array: serde_json::Value = serde_json::from_str(&written(ResultFormat::Json, &schema, std::slice::from_ref(&batch))).unwrap();
     assert_eq!(array[1]["x"], "-Infinity");
     assert_eq!(written(ResultFormat::Json, &schema, &[]), "[]\n");
     let markdown = written(ResultFormat::Markdown, &schema, &[batch]);
@@ -68,7 +68,7 @@ fn tables_are_aligned() {
                     |   7|                 abc|\n\
                     |NULL|a much longer pie...|\n\
                     +----+--------------------+\n";
-    assert_eq!(render(&schema, &[batch.clone()], Some(20)), expected);
+    assert_eq!(render(&schema, std::slice::from_ref(&batch), Some(20)), expected);
     let table = written(ResultFormat::Table, &schema, &[batch]);
     assert!(table.contains("|   7|abc                        |"), "{table}");
 }
