@@ -11,12 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use rayon::prelude::*;
 
 use crate::base::settings::TASK_MAX_FAILURES;
 use crate::base::{Error, ErrorClass, Result};
-use crate::rdd::{Dependency, JobRunner, Partitioner, QueryContext, Rdd, ShuffleDependency, TaskContext};
+use crate::rdd::{Dependency, JobRunner, QueryContext, Rdd, ShuffleDependency, TaskContext};
 
 /// Plans nest deeply in adversarial queries; the default of 2 MB is little for unoptimised builds.
 const STACK_BYTES: usize = 16 << 20;
@@ -114,19 +113,17 @@ impl Scheduler {
     /// All map tasks of a shuffle; `[reducer] -> batches` in map order.
     fn run_map_stage(&self, shuffle: &ShuffleDependency, context: &Arc<QueryContext>) -> Result<Vec<Vec<RecordBatch>>> {
         let partitions: Vec<usize> = (0..shuffle.rdd.num_partitions()).collect();
-        let batch_size = context.settings.batch_size();
         let maps = self.run_tasks(&shuffle.rdd, &partitions, context, |partition, task| {
-            deal(&shuffle.partitioner, shuffle.rdd.compute(partition, task)?, task, batch_size)
+            let query = task.query.clone();
+            let rows = shuffle.rdd.compute(partition, task)?.map(move |batch| query.check_cancelled().and(batch));
+            // Small pieces are put together by the tasks that read them.
+            shuffle.partitioner.split_all(Box::new(rows), partition)
         })?;
-        let mut reducers: Vec<Packer> = (0..shuffle.partitioner.num_partitions()).map(|_| Packer::new(batch_size)).collect();
+        let mut reducers = vec![vec![]; shuffle.partitioner.num_partitions()];
         for map in maps {
-            for (reducer, batches) in reducers.iter_mut().zip(map) {
-                for batch in batches {
-                    reducer.push(batch)?;
-                }
-            }
+            reducers.iter_mut().zip(map).for_each(|(all, batches): (&mut Vec<RecordBatch>, _)| all.extend(batches));
         }
-        reducers.into_iter().map(Packer::finish).collect()
+        Ok(reducers)
     }
 
     /// One task per partition, in parallel; the results in the order of `partitions`.
@@ -209,73 +206,11 @@ fn panic_message(payload: &(dyn Any + Send)) -> &str {
     payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// The work of one map task: `[reducer] -> batches`.
-fn deal(
-    partitioner: &Partitioner,
-    rows: impl Iterator<Item = Result<RecordBatch>>,
-    task: &TaskContext,
-    batch_size: usize,
-) -> Result<Vec<Vec<RecordBatch>>> {
-    let mut reducers: Vec<Packer> = (0..partitioner.num_partitions()).map(|_| Packer::new(batch_size)).collect();
-    let mut state = Default::default();
-    for batch in rows {
-        task.query.check_cancelled()?;
-        for (reducer, part) in partitioner.split(&batch?, task.partition, &mut state)? {
-            reducers[reducer].push(part)?;
-        }
-    }
-    reducers.into_iter().map(Packer::finish).collect()
-}
-
-/// Packs small batches together, so that what follows an exchange does not pay per-batch costs for a few rows each.
-struct Packer {
-    limit: usize,
-    pending: Vec<RecordBatch>,
-    pending_rows: usize,
-    packed: Vec<RecordBatch>,
-}
-
-impl Packer {
-    fn new(limit: usize) -> Self {
-        Self { limit, pending: vec![], pending_rows: 0, packed: vec![] }
-    }
-
-    fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        if self.pending_rows + batch.num_rows() > self.limit {
-            self.flush()?;
-        }
-        self.pending_rows += batch.num_rows();
-        self.pending.push(batch);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        match self.pending.as_slice() {
-            [] => {}
-            [_] => self.packed.append(&mut self.pending),
-            many => {
-                let together = concat_batches(&many[0].schema(), many)?;
-                self.packed.push(together);
-                self.pending.clear();
-            }
-        }
-        self.pending_rows = 0;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Vec<RecordBatch>> {
-        self.flush()?;
-        Ok(self.packed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::Settings;
+    use crate::rdd::Partitioner;
     use arrow::array::{Array, ArrayRef, Int64Array, cast::AsArray};
     use arrow::datatypes::Int64Type;
 

@@ -29,10 +29,7 @@ impl Exchange {
         let shuffled = self.dependency(plan, context)?.shuffled();
         let schema = arrow_schema(&plan.output());
         let batch_size = context.settings.batch_size();
-        if self.partitioning.num_partitions() == 1 {
-            return Ok(shuffled);
-        }
-        // Each map batch was cut into as many pieces as there are reducers.
+        // Each map batch was cut into as many pieces as there are reducers: small ones are put together.
         Ok(shuffled.map_partitions("Exchange", move |_, input, _| {
             Ok(coalesced(input, schema.clone(), batch_size, |buffer, batch| Ok(buffer.push_batch(batch)?)))
         }))
