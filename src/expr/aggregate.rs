@@ -79,6 +79,14 @@ pub enum Accumulate {
     ConcatSet,
 }
 
+impl AggregateExpr {
+    /// The arguments of a DISTINCT call; where its FILTER does not hold they are NULL, which no aggregate counts.
+    pub fn distinct_arguments(&self) -> Vec<Expr> {
+        let Some(filter) = &self.filter else { return self.args.clone() };
+        self.args.iter().map(|a| Expr::Case { branches: vec![(filter.as_ref().clone(), a.clone())], otherwise: None }).collect()
+    }
+}
+
 /// One buffer column of an aggregate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Buffer {

@@ -17,12 +17,6 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
     })
 }
 
-/// The arguments of a DISTINCT call; where its FILTER does not hold they are NULL, which no aggregate counts.
-fn distinct_arguments(call: &AggregateExpr) -> Vec<Expr> {
-    let Some(filter) = &call.filter else { return call.args.clone() };
-    call.args.iter().map(|a| Expr::Case { branches: vec![(filter.as_ref().clone(), a.clone())], otherwise: None }).collect()
-}
-
 fn calls(list: &[Expr]) -> Vec<AggregateExpr> {
     let mut out: Vec<AggregateExpr> = vec![];
     for e in list {
@@ -42,7 +36,7 @@ fn calls(list: &[Expr]) -> Vec<AggregateExpr> {
 fn needs_rewrite(list: &[Expr]) -> bool {
     let mut sets: Vec<Vec<Expr>> = vec![];
     for call in calls(list).iter().filter(|c| c.distinct) {
-        let set = distinct_arguments(call);
+        let set = call.distinct_arguments();
         if !sets.contains(&set) {
             sets.push(set);
         }
@@ -63,7 +57,7 @@ fn rewrite(grouping: Vec<Expr>, list: Vec<Expr>, input: Box<LogicalPlan>) -> Log
     let (distinct, regular): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| c.distinct);
     let mut sets: Vec<Vec<Expr>> = vec![];
     for call in &distinct {
-        let set = distinct_arguments(call);
+        let set = call.distinct_arguments();
         if !sets.contains(&set) {
             sets.push(set);
         }
@@ -125,7 +119,7 @@ fn rewrite(grouping: Vec<Expr>, list: Vec<Expr>, input: Box<LogicalPlan>) -> Log
 
     let second = |call: &AggregateExpr| -> Expr {
         if call.distinct {
-            let set = distinct_arguments(call);
+            let set = call.distinct_arguments();
             let group = sets.iter().position(|s| *s == set).unwrap_or_default();
             let args = set
                 .iter()

@@ -63,14 +63,10 @@ impl Phases {
         let (mut distinct, plain): (Vec<_>, Vec<_>) = calls.into_iter().partition(|c| c.distinct);
         let mut distinct_columns: Vec<Attribute> = vec![];
         for call in &mut distinct {
-            if call.filter.is_some() {
-                return Err(Error::unsupported("DISTINCT with FILTER in an aggregate function"));
-            }
-            call.args = call
-                .args
-                .iter()
-                .map(|a| if a.is_foldable() { a.clone() } else { Expr::Attribute(computed.column(a, "_distinct")) })
-                .collect();
+            let arguments = call.distinct_arguments();
+            call.filter = None;
+            let column = |a: Expr| if a.is_foldable() { a } else { Expr::Attribute(computed.column(&a, "_distinct")) };
+            call.args = arguments.into_iter().map(column).collect();
             for column in call.args.iter().filter_map(as_attribute) {
                 if !distinct_columns.contains(column) {
                     distinct_columns.push(column.clone());

@@ -81,6 +81,16 @@ fn distinct_takes_four_phases() {
 }
 
 #[test]
+fn a_filter_on_distinct_goes_into_the_arguments() {
+    let t = Table::kvs("t", 1);
+    let Expr::Aggregate(count) = call(AggregateFunction::Count, t.col("v"), true) else { unreachable!() };
+    let filtered = AggregateExpr { filter: Some(Box::new(gt(t.col("k"), int(3)))), ..*count };
+    let text = explained(aggregate(vec![], vec![alias(Expr::Aggregate(Box::new(filtered)), "n")], t.plan.clone()), &cluster(&[]));
+    assert!(text.contains("functions=[count(distinct _distinct#1)]"), "{text}");
+    assert!(text.contains("Project [CASE WHEN (k#2 > 3) THEN v#3 END AS _distinct#1]"), "{text}");
+}
+
+#[test]
 fn distinct_changes_nothing_for_max() {
     let t = Table::kvs("t", 1);
     let list = vec![alias(call(AggregateFunction::Max, t.col("v"), true), "m")];
