@@ -35,7 +35,7 @@ impl SparkPlan {
                 Operator::BroadcastHashJoin(o) | Operator::ShuffledHashJoin(o) => o.execute(self, context)?,
                 Operator::SortMergeJoin(o) => o.execute(self, context)?,
                 Operator::BroadcastNestedLoopJoin(o) | Operator::CartesianProduct(o) => o.execute(self, context)?,
-                Operator::Generate(_) => return Err(Error::unsupported("this operator is not executed yet")),
+                Operator::Generate(o) => o.execute(self, context)?,
                 Operator::Window(o) => o.execute(self, context)?,
                 Operator::Union(o) => o.execute(self, context)?,
                 Operator::Expand(o) => o.execute(self, context)?,

@@ -1,1 +1,40 @@
-//! Interpreted face.
+//! Interpreted face: the generator's rows for a batch, beside the child's columns of the rows they come from.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
+
+use super::Generate;
+use crate::base::Result;
+use crate::base::schema::arrow_schema;
+use crate::expr::Expr;
+use crate::expr::evaluate::{Generated, generate};
+use crate::operators::SparkPlan;
+use crate::operators::execute::bind;
+use crate::operators::stream::{batch_stream, make_batch};
+use crate::rdd::{BatchStream, QueryContext, Rdd};
+
+impl Generate {
+    /// # Errors
+    /// Those of the child and of binding the generator.
+    pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+        let generator = bind(&self.generator, &plan.child().output(), context)?;
+        let (schema, outer, batch_size) = (arrow_schema(&plan.output()), self.outer, context.settings.batch_size());
+        Ok(plan.child().execute(context)?.map_partitions("Generate", move |_, input, _| {
+            let (generator, schema) = (generator.clone(), schema.clone());
+            Ok(Box::new(input.flat_map(move |batch| match batch.and_then(|b| generate_batch(&generator, outer, &b, &schema)) {
+                Ok(batch) => batch_stream(batch, batch_size),
+                Err(e) => Box::new(std::iter::once(Err(e))) as BatchStream,
+            })))
+        }))
+    }
+}
+
+fn generate_batch(generator: &Expr, outer: bool, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let Generated { rows, columns } = generate(generator, batch, outer)?;
+    let mut all: Vec<ArrayRef> = batch.columns().iter().map(|c| take(c, &rows, None)).collect::<Result<_, _>>()?;
+    all.extend(columns);
+    make_batch(schema, all, rows.len())
+}

@@ -1,6 +1,8 @@
 //! Generate: one output row per element that a generator function yields for an input row.
 
 mod interpret;
+#[cfg(test)]
+mod tests;
 
 use crate::base::Attribute;
 use crate::expr::Expr;
