@@ -325,6 +325,30 @@ mod tests {
     }
 
     #[test]
+    fn fast_and_wide_paths_agree() {
+        // A multiplicative sequence of values of all sizes.
+        let mut state = 1u128;
+        let mut next = || {
+            state = state.wrapping_mul(0xDA94_2042_E4DD_58B5_0000_0000_0000_0001).wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let value = (state >> 1) as i128 % POWERS[38] >> (state % 120) as u32;
+            if state % 2 == 0 { value } else { -value }
+        };
+        let wide_half_up = |n: i256, d: i256| wide_divide_half_up(n, d);
+        for round in 0..2000u32 {
+            let (a, b, drop) = (next(), next(), round % 7);
+            let product = i256::from_i128(a).wrapping_mul(i256::from_i128(b));
+            let expected = wide_half_up(product, i256::from_i128(power(drop))).and_then(|v| fit(v, 38));
+            assert_eq!(multiply(a, b, drop, 38), expected, "{a} * {b} / 10^{drop}");
+            if b != 0 {
+                let (shift, small) = ((round % 30) as i32, a % POWERS[38]);
+                let scaled = i256::from_i128(small).wrapping_mul(i256::from_i128(power(shift as u32)));
+                let expected = wide_half_up(scaled, i256::from_i128(b)).and_then(|v| fit(v, 38));
+                assert_eq!(divide(small, b, shift, 38), expected, "{small} * 10^{shift} / {b}");
+            }
+        }
+    }
+
+    #[test]
     fn text_round_trips() {
         for (value, scale, text) in [(1230, 2, "12.30"), (-5, 2, "-0.05"), (0, 3, "0.000"), (7, 0, "7"), (1, 7, "1E-7"), (12, 8, "1.2E-7")]
         {

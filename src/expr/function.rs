@@ -76,6 +76,10 @@ functions! {
     /// `split(str, regex[, limit])`.
     Split "split" "s s i?" => "*";
     /// `split_part(str, delimiter, n)`.
+    /// `overlay(str, replacement, position[, length])`.
+    Overlay "overlay" "s s i i?" => "s";
+    /// Position from 1 of a text in a comma-separated list; 0 when absent.
+    FindInSet "find_in_set" "s s" => "i";
     SplitPart "split_part" "s s i" => "s";
     SubstringIndex "substring_index" "s s i" => "s";
     StartsWith "startswith" "s s" => "b";
@@ -144,6 +148,9 @@ functions! {
     ShiftLeft "shiftleft" ["<<"] "q i" => "1";
     ShiftRight "shiftright" [">>"] "q i" => "1";
     ShiftRightUnsigned "shiftrightunsigned" [">>>"] "q i" => "1";
+    BitCount "bit_count" "q" => "i";
+    /// Binary digits.
+    Bin "bin" "l" => "s";
     Factorial "factorial" "i" => "l";
     /// A random double in [0, 1).
     Rand "rand" ["random"] "l?" => "d";
@@ -228,6 +235,17 @@ functions! {
     ElementAt "element_at" "a a" => "*";
     /// `array[n]` from 0, or `map[key]`.
     GetItem "getitem" "a a" => "*";
+    /// As `array[n]`, but NULL where there is no such element.
+    Get "get" "A i" => "*";
+    /// As `element_at`, but NULL where there is no such element.
+    TryElementAt "try_element_at" "a a" => "*";
+    ArrayUnion "array_union" "c c" => "1";
+    ArrayIntersect "array_intersect" "c c" => "1";
+    ArrayExcept "array_except" "c c" => "1";
+    /// Whether two arrays have an element in common; NULL if only a NULL could be.
+    ArraysOverlap "arrays_overlap" "c c" => "b";
+    ArrayRepeat "array_repeat" "a i" => "*";
+    ArrayCompact "array_compact" "A" => "1";
     ArrayContains "array_contains" "A e" => "b";
     ArrayPosition "array_position" "A e" => "l";
     SortArray "sort_array" "A b?" => "1";
@@ -245,6 +263,7 @@ functions! {
     Sequence "sequence" "a a a?" => "*";
     Flatten "flatten" "A" => "*";
     Map "map" "a*" => "*";
+    MapFromArrays "map_from_arrays" "A A" => "*";
     MapKeys "map_keys" "M" => "*";
     MapValues "map_values" "M" => "*";
     /// Names (literals) and values by turns; never NULL.
@@ -334,6 +353,8 @@ impl ScalarFunction {
                 | GetItem
                 | Slice
                 | Sequence
+                | ArrayRepeat
+                | MapFromArrays
                 | Map
                 | SplitPart
                 | Split
@@ -365,6 +386,9 @@ impl ScalarFunction {
                 | ArrayContains
                 | ElementAt
                 | GetItem
+                | Get
+                | TryElementAt
+                | ArraysOverlap
                 | GetField
                 | AssertTrue
                 | RaiseError

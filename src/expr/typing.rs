@@ -288,10 +288,14 @@ impl ScalarFunction {
                 Ceil | Floor | Round | BRound => rounded_type(&first(), literal_int(args.get(1)).unwrap_or(0)),
                 SecondFraction => DataType::decimal(8, 6),
                 Array => array(first()),
-                ElementAt | GetItem | ArrayMin | ArrayMax | ArrayPercentileDisc => element(first()),
+                ElementAt | TryElementAt | GetItem | Get | ArrayMin | ArrayMax | ArrayPercentileDisc => element(first()),
                 Sequence => array(first()),
                 Flatten => element(first()),
                 Map => DataType::Map(Box::new(first()), Box::new(args.get(1).map_or(DataType::Null, Expr::data_type))),
+                ArrayRepeat => array(first()),
+                MapFromArrays => {
+                    DataType::Map(Box::new(element(first())), Box::new(args.get(1).map_or(DataType::Null, |v| element(v.data_type()))))
+                }
                 MapKeys => match first() {
                     DataType::Map(k, _) => array(*k),
                     other => array(other),

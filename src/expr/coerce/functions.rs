@@ -48,10 +48,7 @@ const REWRITTEN: &[&str] = &[
     "datepart",
     "typeof",
     "struct",
-    "map_from_arrays",
-    "position",
     "log",
-    "ln",
     "string",
     "int",
     "bigint",
@@ -62,16 +59,16 @@ const REWRITTEN: &[&str] = &[
     "decimal",
     "boolean",
     "binary",
-    "char_length",
-    "getbit",
-    "bit_get",
-    "array_append",
     "equal_null",
     "unix_timestamp",
-    "not",
+    "to_unix_timestamp",
     "like",
     "ilike",
-    "in",
+    "dayname",
+    "monthname",
+    "array_append",
+    "array_prepend",
+    "map_contains_key",
 ];
 
 /// All names that [`function`] and [`aggregate`](super::aggregate) know, for suggestions and `SHOW FUNCTIONS`.
@@ -200,6 +197,21 @@ fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
         "like" | "ilike" => {
             let [value, pattern] = take(name, args)?;
             super::like(value, pattern, None, name == "ilike")?
+        }
+        "dayname" | "monthname" => {
+            let [day] = take(name, args)?;
+            let day = implicit_cast(implicit_cast(day, &DataType::Date)?, &DataType::Timestamp)?;
+            let pattern = if name == "dayname" { "E" } else { "MMM" };
+            call(ScalarFunction::DateFormat, vec![day, Expr::Literal(Scalar::string(pattern))])
+        }
+        "array_append" | "array_prepend" => {
+            let [list, item] = take(name, args)?;
+            let one = function("array", vec![item])?;
+            function("concat", if name == "array_append" { vec![list, one] } else { vec![one, list] })?
+        }
+        "map_contains_key" => {
+            let [map, key] = take(name, args)?;
+            function("array_contains", vec![function("map_keys", vec![map])?, key])?
         }
         "mod" => {
             let [l, r] = take(name, args)?;
@@ -438,7 +450,7 @@ fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
             let (keys, values) = (unify(strip(keys), "`map` keys")?, unify(strip(values), "`map` values")?);
             Ok(keys.into_iter().zip(values).flat_map(|(k, v)| [k, v]).collect())
         }
-        ElementAt | GetItem => {
+        ElementAt | TryElementAt | GetItem => {
             let container = args[0].data_type();
             let index = args.remove(1);
             args.push(match container {
@@ -480,7 +492,7 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
         Size if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
             fail(ErrorClass::TypeMismatch, "`size` requires an ARRAY or a MAP.".into())
         }
-        ElementAt | GetItem if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
+        ElementAt | TryElementAt | GetItem if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
             fail(ErrorClass::TypeMismatch, "An item can be taken of an ARRAY or a MAP only.".into())
         }
         Explode | PosExplode if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
@@ -489,17 +501,20 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
         Inline if !matches!(&first, Some(DataType::Array(e)) if matches!(e.as_ref(), DataType::Struct(_))) => {
             fail(ErrorClass::TypeMismatch, "`inline` requires an ARRAY of STRUCT.".into())
         }
+        ArrayUnion | ArrayIntersect | ArrayExcept | ArraysOverlap if !matches!(first, Some(DataType::Array(_))) => {
+            fail(ErrorClass::TypeMismatch, format!("`{name}` requires two ARRAYs of one type."))
+        }
         Flatten if !matches!(&first, Some(DataType::Array(e)) if matches!(e.as_ref(), DataType::Array(_))) => {
             fail(ErrorClass::TypeMismatch, "`flatten` requires an ARRAY of ARRAY.".into())
         }
         NamedStruct => {
             let names = args.iter().step_by(2).all(|e| literal_text(e).is_some());
-            if args.len() % 2 == 0 && names {
+            if args.len().is_multiple_of(2) && names {
                 return Ok(());
             }
             fail(ErrorClass::WrongArguments, "`named_struct` takes pairs of a literal name and a value.".into())
         }
-        Map if args.len() % 2 != 0 => fail(ErrorClass::WrongArguments, "`map` takes pairs of a key and a value.".into()),
+        Map if !args.len().is_multiple_of(2) => fail(ErrorClass::WrongArguments, "`map` takes pairs of a key and a value.".into()),
         GetField => {
             let known = |t: &DataType, n: &str| matches!(t, DataType::Struct(fs) if fs.iter().any(|f| f.name.eq_ignore_ascii_case(n)));
             match (first, args.get(1).and_then(literal_text)) {

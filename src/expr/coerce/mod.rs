@@ -322,14 +322,14 @@ pub fn in_list(value: Expr, list: Vec<Expr>) -> Result<Expr> {
 /// `value LIKE pattern`, or ILIKE; the escape is a backslash unless given.
 ///
 /// # Errors
-/// `TypeMismatch` for values that are no strings and do not turn into them.
+/// `TypeMismatch` for values that are no strings and do not turn into them; `InvalidParameter` for a malformed pattern.
 pub fn like(value: Expr, pattern: Expr, escape: Option<char>, case_insensitive: bool) -> Result<Expr> {
-    Ok(Expr::Like {
-        value: Box::new(implicit_cast(value, &DataType::String)?),
-        pattern: Box::new(implicit_cast(pattern, &DataType::String)?),
-        escape: escape.unwrap_or('\\'),
-        case_insensitive,
-    })
+    let (pattern, escape) = (implicit_cast(pattern, &DataType::String)?, escape.unwrap_or('\\'));
+    if let Expr::Literal(Scalar::String(text)) = &pattern {
+        // A literal that does not compile fails here, so that evaluation cannot.
+        super::evaluate::like::LikePattern::new(text, escape, case_insensitive)?;
+    }
+    Ok(Expr::Like { value: Box::new(implicit_cast(value, &DataType::String)?), pattern: Box::new(pattern), escape, case_insensitive })
 }
 
 #[cfg(test)]

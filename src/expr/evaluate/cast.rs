@@ -103,7 +103,7 @@ pub(super) fn cast(array: &ArrayRef, from: &DataType, to: &DataType, tries: bool
         }
         (f, t) if f.is_numeric() && t.is_numeric() => Ok(arrow_cast(array, &t.to_arrow())?),
         (Boolean, t) if t.is_numeric() => {
-            let longs: PrimitiveArray<Int64Type> = from_boolean(booleans(array)?, |b| i64::from(b));
+            let longs: PrimitiveArray<Int64Type> = from_boolean(booleans(array)?, i64::from);
             cast(&(Arc::new(longs) as ArrayRef), &Long, t, tries)
         }
         (f, Boolean) if f.is_numeric() => Ok(Arc::new(to_boolean(array)?)),

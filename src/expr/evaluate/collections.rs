@@ -97,7 +97,48 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
                 Arc::new(build::<Int32Type>(&refs, n, |i| Ok(Some(lists.range(i).len() as i32)))?)
             }
         },
-        ElementAt | GetItem => item(function, args, n)?,
+        ElementAt | TryElementAt | GetItem | Get => item(function, args, n)?,
+        ArrayUnion | ArrayIntersect | ArrayExcept => set_operation(function, args, n)?,
+        ArraysOverlap => {
+            let (a, b) = (Lists::new(&args[0])?, Lists::new(&args[1])?);
+            let same = equality(a.array.values(), b.array.values())?;
+            let nulls = union_nulls(&refs, n);
+            let answer = |i: usize| -> Option<bool> {
+                if nulls.as_ref().is_some_and(|v| v.is_null(i)) {
+                    return None;
+                }
+                if a.range(i).any(|x| b.range(i).any(|y| same(x, y))) {
+                    return Some(true);
+                }
+                let has_null = |l: &Lists<'_>| l.range(i).any(|k| l.array.values().is_null(k));
+                let unknown = !a.range(i).is_empty() && !b.range(i).is_empty() && (has_null(&a) || has_null(&b));
+                if unknown { None } else { Some(false) }
+            };
+            Arc::new((0..n).map(answer).collect::<arrow::array::BooleanArray>())
+        }
+        ArrayRepeat => {
+            let count = Arg::<Int32Array>::primitive(&args[1])?;
+            let mut lengths = Vec::with_capacity(n);
+            let mut places = vec![];
+            for i in 0..n {
+                let copies = if count.is_null(i) { 0 } else { count.at(i).max(0) as usize };
+                if places.len() as i128 + copies as i128 > LONGEST {
+                    return Err(Error::new(ErrorClass::ResourceExhausted, "`array_repeat` makes too many elements."));
+                }
+                places.extend(std::iter::repeat_n((i * args[0].step()) as u32, copies));
+                lengths.push(copies);
+            }
+            let values = take(args[0].inner(), &UInt32Array::from(places), None)?;
+            list_of(values, OffsetBuffer::from_lengths(lengths), union_nulls(&[&args[1]], n))?
+        }
+        ArrayCompact => {
+            let lists = Lists::new(&args[0])?;
+            let values = lists.array.values();
+            picked(&refs, n, values, |i, out| {
+                out.extend(lists.range(i).filter(|k| values.is_valid(*k)).map(|k| k as u32));
+                Ok(())
+            })?
+        }
         ArrayContains | ArrayPosition => {
             let lists = Lists::new(&args[0])?;
             let same = equality(lists.array.values(), args[1].inner())?;
@@ -261,6 +302,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
         }
         Sequence => sequence(args, n)?,
         Map => make_map(args, result, n)?,
+        MapFromArrays => map_from_arrays(args, result, n)?,
         MapKeys | MapValues => {
             let map = args[0].inner().as_map();
             let values = if function == MapKeys { map.keys() } else { map.values() };
@@ -321,7 +363,7 @@ fn item(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRe
         }
         let (range, at) = (lists.range(i), index.at(i));
         let offset = match (function, at) {
-            (ScalarFunction::GetItem, _) => i64::from(at),
+            (ScalarFunction::GetItem | ScalarFunction::Get, _) => i64::from(at),
             (_, 0) => {
                 return Err(Error::new(ErrorClass::InvalidArrayIndex, "The index 0 is invalid. An index shall be either < 0 or > 0."));
             }
@@ -329,6 +371,10 @@ fn item(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRe
             _ => range.len() as i64 + i64::from(at),
         };
         if offset < 0 || offset >= range.len() as i64 {
+            if matches!(function, ScalarFunction::Get | ScalarFunction::TryElementAt) {
+                places.push(None);
+                continue;
+            }
             return Err(index_error(at, range.len()));
         }
         places.push(Some((range.start as i64 + offset) as u32));
@@ -382,6 +428,69 @@ fn make_map(args: &[Value], result: &DataType, rows: usize) -> Result<ArrayRef> 
     let entries = StructArray::try_new(fields, vec![keys, values], None)?;
     let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(pairs, rows));
     Ok(Arc::new(MapArray::try_new(field, offsets, entries, None, sorted)?))
+}
+
+/// `map_from_arrays(keys, values)`: arrays of one length, keys without NULLs.
+fn map_from_arrays(args: &[Value], result: &DataType, rows: usize) -> Result<ArrayRef> {
+    let ArrowType::Map(field, sorted) = result.to_arrow() else { return Err(Error::internal("map type")) };
+    let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("map entries")) };
+    let (keys, values) = (Lists::new(&args[0])?, Lists::new(&args[1])?);
+    let nulls = union_nulls(&[&args[0], &args[1]], rows);
+    let same = equality(keys.array.values(), keys.array.values())?;
+    let (mut key_places, mut value_places, mut lengths) = (vec![], vec![], Vec::with_capacity(rows));
+    for row in 0..rows {
+        if nulls.as_ref().is_some_and(|n| n.is_null(row)) {
+            lengths.push(0);
+            continue;
+        }
+        let (k, v) = (keys.range(row), values.range(row));
+        let broken = if k.len() != v.len() {
+            Some("The arrays of keys and values must have the same length.")
+        } else if k.clone().any(|at| keys.array.values().is_null(at)) {
+            Some("Cannot use null as map key.")
+        } else if k.clone().any(|at| (k.start..at).any(|before| same(before, at))) {
+            Some("A key of the map occurs twice (DUPLICATED_MAP_KEY).")
+        } else {
+            None
+        };
+        if let Some(what) = broken {
+            return Err(Error::new(ErrorClass::InvalidParameter, what));
+        }
+        lengths.push(k.len());
+        key_places.extend(k.map(|at| at as u32));
+        value_places.extend(v.map(|at| at as u32));
+    }
+    let keys = take(keys.array.values(), &UInt32Array::from(key_places), None)?;
+    let values = take(values.array.values(), &UInt32Array::from(value_places), None)?;
+    let entries = StructArray::try_new(fields, vec![keys, values], None)?;
+    Ok(Arc::new(MapArray::try_new(field, OffsetBuffer::from_lengths(lengths), entries, nulls, sorted)?))
+}
+
+/// Union, intersection or difference of two arrays as sets, in the order of first appearance; NULLs are equal here.
+fn set_operation(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRef> {
+    let both = concat_lists(args, rows)?;
+    let (list, first) = (both.as_list::<i32>(), Lists::new(&args[0])?);
+    let values = list.values();
+    let compare = comparison::comparator(values, values)?;
+    let offsets = list.value_offsets();
+    picked(&args.iter().collect::<Vec<_>>(), rows, values, |row, out| {
+        let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+        let middle = start + first.range(row).len();
+        let found = |range: std::ops::Range<usize>, k: usize| range.into_iter().any(|other| compare(other, k).is_eq());
+        let candidates = if function == ScalarFunction::ArrayUnion { start..end } else { start..middle };
+        let begin = out.len();
+        for k in candidates {
+            let wanted = match function {
+                ScalarFunction::ArrayIntersect => found(middle..end, k),
+                ScalarFunction::ArrayExcept => !found(middle..end, k),
+                _ => true,
+            };
+            if wanted && !out[begin..].iter().any(|seen| compare(*seen as usize, k).is_eq()) {
+                out.push(k as u32);
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Most elements that the sequences of one batch may have.

@@ -46,6 +46,8 @@ macro_rules! widths {
 }
 
 /// `left op right` for decimals of the given types.
+// Each width expands the same text; for the wide one its conversions change nothing.
+#[allow(clippy::useless_conversion)]
 pub(super) fn arithmetic(
     op: ArithmeticOp,
     left: &Value,

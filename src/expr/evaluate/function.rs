@@ -16,12 +16,13 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
     let values = args.iter().map(|a| rows.eval(a)).collect::<Result<Vec<_>>>()?;
     match function {
         Substring | Left | Right | Upper | Lower | Trim | LTrim | RTrim | Length | OctetLength | BitLength | ConcatWs | Replace
-        | Locate | Instr | LPad | RPad | Repeat | Space | SplitPart | SubstringIndex | StartsWith | EndsWith | Contains | InitCap
-        | Ascii | Chr | Translate | Hex | Levenshtein => texts::evaluate(function, &values, rows.count),
+        | Locate | Instr | LPad | RPad | Repeat | Space | Overlay | FindInSet | Bin | SplitPart | SubstringIndex | StartsWith
+        | EndsWith | Contains | InitCap | Ascii | Chr | Translate | Hex | Levenshtein => texts::evaluate(function, &values, rows.count),
         Concat | Reverse if matches!(whole.data_type(), DataType::String) => texts::evaluate(function, &values, rows.count),
         Abs | Sign | Ceil | Floor | Round | BRound | Rint | Sqrt | Cbrt | Exp | Expm1 | Ln | Log10 | Log2 | Log1p | Log | Power | Sin
         | Cos | Tan | Cot | Asin | Acos | Atan | Atan2 | Sinh | Cosh | Tanh | Degrees | Radians | Hypot | Greatest | Least | PMod
-        | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | Factorial | NormalizeFloat => {
+        | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | BitCount | Factorial
+        | NormalizeFloat => {
             let types: Vec<DataType> = args.iter().map(Expr::data_type).collect();
             maths::evaluate(function, &values, &types, &whole.data_type(), rows.count)
         }
@@ -80,7 +81,8 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
             Ok(wrap(Arc::new(Int32Array::from(hash::murmur3(&columns, n, 42)?)), scalar))
         }
         Split | RegexpReplace | RegexpExtract | RLike => regex::evaluate(function, &values, rows.count),
-        Concat | Reverse | Array | Size | ElementAt | GetItem | ArrayContains | ArrayPosition | SortArray | ArrayMin | ArrayMax
+        Concat | Reverse | Array | Size | ElementAt | TryElementAt | Get | ArrayUnion | ArrayIntersect | ArrayExcept | ArraysOverlap
+        | ArrayRepeat | ArrayCompact | MapFromArrays | GetItem | ArrayContains | ArrayPosition | SortArray | ArrayMin | ArrayMax
         | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct | ArrayJoin | Slice | Sequence | Flatten | Map | MapKeys | MapValues
         | NamedStruct | GetField => collections::evaluate(function, &values, &whole.data_type(), rows.count),
         RaiseError | AssertTrue => raise(function, &values, rows.count),

@@ -91,6 +91,10 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], types: &[DataTy
             _ => Arc::new(primitive::<Int64Type>(args[0].inner())?.unary::<_, Int64Type>(|v| !v)),
         },
         ShiftLeft | ShiftRight | ShiftRightUnsigned => shift(function, args, n)?,
+        BitCount => {
+            let wide = arrow::compute::cast(args[0].inner(), &ArrowType::Int64)?;
+            Arc::new(primitive::<Int64Type>(&wide)?.unary::<_, Int32Type>(|v| v.count_ones() as i32))
+        }
         Factorial => {
             let a = Arg::<PrimitiveArray<Int32Type>>::primitive(&args[0])?;
             Arc::new(build::<Int64Type>(&refs, n, |i| {

@@ -190,6 +190,30 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let (delimiter, count) = (text(1)?, int(2)?);
             slices(&refs, &args[0], n, |i, s| substring_index(s, delimiter.at(i), count.at(i)))?
         }
+        Overlay => {
+            let (s, new, position) = (text(0)?, text(1)?, int(2)?);
+            let count = if args.len() > 3 { Some(int(3)?) } else { None };
+            build_strings(&refs, n, |i, out| {
+                let (s, new, position) = (s.at(i), new.at(i), position.at(i));
+                let count = count.as_ref().map(|c| c.at(i)).filter(|c| *c >= 0).unwrap_or(length(new) as i32);
+                out.push_str(substring(s, 1, position.saturating_sub(1)));
+                out.push_str(new);
+                out.push_str(substring(s, position.saturating_add(count), i32::MAX));
+                Ok(true)
+            })?
+        }
+        FindInSet => {
+            let (wanted, list) = (text(0)?, text(1)?);
+            ints(&|i| match wanted.at(i) {
+                w if w.contains(',') => 0,
+                w => list.at(i).split(',').position(|item| item == w).map_or(0, |at| at as i32 + 1),
+            })?
+        }
+        Bin => {
+            use std::fmt::Write;
+            let v = Arg::<PrimitiveArray<Int64Type>>::primitive(&args[0])?;
+            build_strings(&refs, n, |i, out| Ok(write!(out, "{:b}", v.at(i)).is_ok()))?
+        }
         SplitPart => {
             let (s, delimiter, part) = (text(0)?, text(1)?, int(2)?);
             build_strings(&refs, n, |i, out| {
