@@ -141,9 +141,10 @@ pub static BATCHES: &[Batch] = &[
             push_left_semi_left_anti_through_join "PushLeftSemiLeftAntiThroughJoin",
             reorder_join "ReorderJoin",
             cost_based_join_reorder "CostBasedJoinReorder",
-            inject_runtime_filter "InjectRuntimeFilter",
         ],
     },
+    // After the order of joins is settled: which side has few rows depends on it.
+    Batch { name: "Runtime Filters", fixed_point: false, rules: rules![inject_runtime_filter "InjectRuntimeFilter"] },
     Batch {
         name: "Clean Up",
         fixed_point: true,

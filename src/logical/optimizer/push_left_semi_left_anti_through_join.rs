@@ -13,20 +13,22 @@ use crate::logical::{Join, JoinHint, JoinType, LogicalPlan};
 const MOST_ROWS_LEFT: f64 = 0.1;
 
 pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
-    plan.transform_up(&mut |node| {
-        Ok(match node {
-            LogicalPlan::Join(j) if is_movable(&j) && inputs_moved_into(&j.left) => {
-                let Join { left, right, join_type, condition, hint } = j;
-                let semi = Semi { right: *right, join_type, condition, hint };
-                let joined_rows = estimate(&left).rows();
-                match semi.push(*left, joined_rows) {
-                    Ok(plan) => plan,
-                    Err((semi, left)) => semi.over(*left),
-                }
+    plan.transform_up(&mut |node| Ok(push_down(node)))
+}
+
+/// A semi or anti join, with the right to move, moved as far down as it pays; any other plan as it is.
+pub fn push_down(plan: LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Join(j) if is_movable(&j) && inputs_moved_into(&j.left) => {
+            let Join { left, right, join_type, condition, hint } = j;
+            let joined_rows = estimate(&left).rows();
+            match (Semi { right: *right, join_type, condition, hint }).push(*left, joined_rows) {
+                Ok(plan) => plan,
+                Err((semi, left)) => semi.over(*left),
             }
-            other => other,
-        })
-    })
+        }
+        other => other,
+    }
 }
 
 fn is_movable(j: &Join) -> bool {
