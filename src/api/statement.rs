@@ -115,7 +115,9 @@ fn collected(session: &Session, query: BoundQuery) -> Result<(Schema, Vec<Vec<Re
 }
 
 fn in_memory(session: &Session, query: BoundQuery) -> Result<Arc<dyn TableSource>> {
-    let (schema, partitions) = collected(session, query)?;
+    let (mut schema, partitions) = collected(session, query)?;
+    // A table takes NULLs later, whatever the query that made it could give.
+    schema.fields.iter_mut().for_each(|f| f.nullable = true);
     MemoryTable::new(schema, partitions)
 }
 

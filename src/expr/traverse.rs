@@ -168,9 +168,14 @@ impl Expr {
         out
     }
 
-    /// Left-nested AND of the conjuncts; `None` for an empty list.
+    /// Left-nested AND of the conjuncts, balanced when they are many; `None` for an empty list.
     pub fn conjunction(conjuncts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
-        conjuncts.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)))
+        joined(conjuncts.into_iter().collect(), &|l, r| Expr::And(Box::new(l), Box::new(r)))
+    }
+
+    /// Left-nested OR of the disjuncts, balanced when they are many; `None` for an empty list.
+    pub fn disjunction(disjuncts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
+        joined(disjuncts.into_iter().collect(), &|l, r| Expr::Or(Box::new(l), Box::new(r)))
     }
 
     /// Without aliases at the top.
@@ -215,6 +220,18 @@ impl Expr {
             _ => false,
         })
     }
+}
+
+/// Longest chain of AND or OR that nests to the left, as it was written and as EXPLAIN shows it. Longer ones become balanced trees,
+/// so that depth does not grow with length.
+const LONG_CHAIN: usize = 100;
+
+fn joined(mut operands: Vec<Expr>, join: &dyn Fn(Expr, Expr) -> Expr) -> Option<Expr> {
+    if operands.len() <= LONG_CHAIN {
+        return operands.into_iter().reduce(join);
+    }
+    let right = operands.split_off(operands.len() / 2);
+    Some(join(joined(operands, join)?, joined(right, join)?))
 }
 
 /// `f` over the expressions of sort orders.

@@ -87,6 +87,10 @@ impl Dialect for Spark {
         true
     }
 
+    fn supports_parens_around_table_factor(&self) -> bool {
+        true
+    }
+
     fn supports_table_sample_before_alias(&self) -> bool {
         true
     }

@@ -213,11 +213,11 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
                 let args = self.bind_all(items)?;
                 coerce::function("struct", args)
             }
-            E::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } if matches!(right.as_ref(), E::Subquery(_)) => {
-                match right.as_ref() {
-                    E::Subquery(q) => self.in_subquery(left, q),
-                    _ => Err(Error::internal("the right side of = ANY is a subquery")),
-                }
+            E::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } if let E::Subquery(q) = unnested(right) => {
+                self.in_subquery(left, q)
+            }
+            E::AllOp { left, compare_op: BinaryOperator::NotEq, right } if let E::Subquery(q) = unnested(right) => {
+                coerce::logical_not(self.in_subquery(left, q)?)
             }
             other => Err(Error::unsupported(format!("The expression `{other}` is not supported."))),
         }
@@ -300,12 +300,12 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
                 value = binary(op, value, right_value).at(right)?;
                 continue;
             }
-            let mut operands = vec![value, self.bind(right)?];
+            let mut operands = vec![coerce::condition(value).at(first)?, coerce::condition(self.bind(right)?).at(right)?];
             while let Some((_, right)) = links.next_if(|(next, _)| *next == op) {
-                operands.push(self.bind(right)?);
+                operands.push(coerce::condition(self.bind(right)?).at(right)?);
             }
-            let join = if *op == BinaryOperator::And { coerce::logical_and } else { coerce::logical_or };
-            value = combine(operands, &join).at(right)?;
+            let joined = if *op == BinaryOperator::And { Expr::conjunction(operands) } else { Expr::disjunction(operands) };
+            value = joined.ok_or_else(|| Error::internal("a chain has operands"))?;
         }
         Ok(value)
     }
@@ -352,9 +352,10 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
             }
             let equal =
                 parts.iter().cloned().zip(items).map(|(l, r)| coerce::comparison(ComparisonOp::Equal, l, r)).collect::<Result<_>>()?;
-            rows.push(combine(equal, &coerce::logical_and)?);
+            let equal: Vec<Expr> = equal;
+            rows.extend(Expr::conjunction(equal));
         }
-        combine(rows, &coerce::logical_or)
+        Expr::disjunction(rows).ok_or_else(|| Error::new(ErrorClass::Parse, "IN needs values."))
     }
 
     fn like(
@@ -386,7 +387,7 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
                 negate_if(negated, coerce::like(value.clone(), pattern, escape, case_insensitive)?)
             })
             .collect::<Result<Vec<_>>>()?;
-        combine(matches, &coerce::logical_or)
+        Expr::disjunction(matches).ok_or_else(|| Error::new(ErrorClass::Parse, "LIKE ANY needs patterns."))
     }
 
     fn case(&mut self, operand: Option<&ast::Expr>, conditions: &[ast::CaseWhen], otherwise: Option<&ast::Expr>) -> Result<Expr> {
@@ -447,6 +448,13 @@ fn alias<'e>(items: &'e [Expr], name: &Ident) -> Result<Option<&'e Expr>> {
     }
 }
 
+fn unnested(mut e: &ast::Expr) -> &ast::Expr {
+    while let ast::Expr::Nested(inner) = e {
+        e = inner;
+    }
+    e
+}
+
 /// A field of a struct, or the value of a key in a map.
 fn struct_field(value: Expr, name: &str) -> Result<Expr> {
     match value.data_type() {
@@ -501,20 +509,6 @@ fn binary(op: &BinaryOperator, left: Expr, right: Expr) -> Result<Expr> {
         B::BitwiseXor | B::PGBitwiseXor => coerce::function("^", vec![left, right]),
         other => Err(Error::unsupported(format!("The operator `{other}` is not supported."))),
     }
-}
-
-/// Longest chain that keeps its written shape, which is the one that EXPLAIN shows.
-const LONG_CHAIN: usize = 100;
-
-/// Joins operands by an associative operator: as written when few, as a balanced tree when many.
-fn combine(mut operands: Vec<Expr>, join: &dyn Fn(Expr, Expr) -> Result<Expr>) -> Result<Expr> {
-    if operands.len() <= LONG_CHAIN {
-        let mut rest = operands.into_iter();
-        let first = rest.next().ok_or_else(|| Error::internal("no operands to combine"))?;
-        return rest.try_fold(first, join);
-    }
-    let right = operands.split_off(operands.len() / 2);
-    join(combine(operands, join)?, combine(right, join)?)
 }
 
 /// Levels of an expression.

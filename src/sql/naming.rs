@@ -176,11 +176,12 @@ fn function(f: &ast::Function) -> String {
     match &f.over {
         None => out,
         Some(ast::WindowType::NamedWindow(w)) => format!("{out} OVER {}", w.value),
-        Some(ast::WindowType::WindowSpec(spec)) => format!("{out} OVER ({})", window(spec)),
+        Some(ast::WindowType::WindowSpec(spec)) => format!("{out} OVER ({})", window(spec, &name)),
     }
 }
 
-fn window(spec: &ast::WindowSpec) -> String {
+/// The specification with the frame that holds where none is written.
+fn window(spec: &ast::WindowSpec, function: &str) -> String {
     let mut parts = vec![];
     if !spec.partition_by.is_empty() {
         parts.push(format!("PARTITION BY {}", list(&spec.partition_by)));
@@ -197,6 +198,9 @@ fn window(spec: &ast::WindowSpec) -> String {
         Some(frame) => {
             let end = frame.end_bound.as_ref().map_or_else(|| "CURRENT ROW".to_string(), ToString::to_string);
             format!("{} BETWEEN {} AND {end}", frame.units, frame.start_bound)
+        }
+        None if matches!(function, "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile") => {
+            "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string()
         }
         None if spec.order_by.is_empty() => "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING".to_string(),
         None => "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string(),

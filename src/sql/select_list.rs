@@ -91,7 +91,8 @@ impl Binder<'_> {
             return Ok(());
         }
         let item = match (bound, names) {
-            (Expr::Attribute(a), []) => Expr::Attribute(a),
+            // A later use of an alias, or the answer of a subquery, may have another name than it is shown by.
+            (Expr::Attribute(a), []) if *a.name == column_name(e) => Expr::Attribute(a),
             (bound, names) => {
                 let name = match names {
                     [] => column_name(e),

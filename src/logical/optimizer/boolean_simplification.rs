@@ -52,7 +52,7 @@ fn disjunction(mut parts: Vec<Expr>) -> Expr {
 }
 
 fn joined_by_or(parts: Vec<Expr>) -> Expr {
-    parts.into_iter().reduce(super::support::or).unwrap_or_else(|| boolean(false))
+    Expr::disjunction(parts).unwrap_or_else(|| boolean(false))
 }
 
 /// The disjuncts with the conjuncts that all of them have in front.
