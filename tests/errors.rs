@@ -51,10 +51,10 @@ fn syntax_and_types() {
     fails("SELEC 1", &["PARSE_SYNTAX_ERROR"]);
     fails("SELECT (1", &["PARSE_SYNTAX_ERROR"]);
     fails("SELECT date'2020-01-01' + true", &["DATATYPE_MISMATCH"]);
-    fails("SELECT * FROM orders WHERE region", &["DATATYPE_MISMATCH"]);
+    fails("SELECT * FROM orders WHERE quantity", &["DATATYPE_MISMATCH"]);
     fails("SELECT region, sum(amount) FROM orders", &["MISSING_AGGREGATION", "region"]);
     fails("SELECT sum(sum(amount)) FROM orders", &["aggregate"]);
-    fails("SELECT substring(region) FROM orders", &["WRONG_NUM_ARGS", "substring"]);
+    fails("SELECT upper(region, 1) FROM orders", &["WRONG_NUM_ARGS", "upper"]);
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let class = if arguments.check { ErrorClass::Internal } else { ErrorClass::InvalidParameter };
-    Err(Error::new(class, format!("{} failed: {}", failures.len(), failures.join("; "))))
+    Err(Error::new(class, format!("{} failed:\n  {}", failures.len(), failures.join("\n  "))))
 }
 
 fn queries(arguments: &Arguments, suite: &str) -> Result<Vec<Query>> {

@@ -33,13 +33,17 @@ impl Write for Stdout {
     }
 }
 
-/// Prints text as it is.
+/// Prints text, with a line end after the last line.
 ///
 /// # Errors
 /// `Io`.
 pub(super) fn print(text: &str) -> Result<()> {
     let mut out = Stdout(io::stdout());
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Error::from(e).context("standard output"))
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.write_all(end.as_bytes()))
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::from(e).context("standard output"))
 }
 
 /// Prints rows. A statement without columns (`SET a = b`) prints nothing.

@@ -25,7 +25,7 @@ pub struct PhaseTimings {
     pub parse: Duration,
     pub optimize: Duration,
     pub plan: Duration,
-    /// Making machine code, in whatever thread; part of `run` unless it was asked for before.
+    /// Making machine code for the last action, summed over threads; part of `run`.
     pub compile: Duration,
     /// The last action: subqueries, broadcasts, shuffles, result.
     pub run: Duration,
@@ -165,7 +165,12 @@ impl QueryExecution {
             // The first error of a task stops the others, which then fail because they were stopped; say the first.
             result.map_err(|e| if e.class == ErrorClass::Cancelled { context.check_cancelled().err().unwrap_or(e) } else { e })
         });
-        self.timed(|t| t.run = start.elapsed());
+        let compiled: u64 =
+            self.last_run().map_or(0, |c| c.metrics().iter().filter(|(_, name, _)| *name == "compileTime").map(|m| m.2).sum());
+        self.timed(|t| {
+            t.run = start.elapsed();
+            t.compile = Duration::from_nanos(compiled);
+        });
         result
     }
 
