@@ -25,7 +25,7 @@ use crate::operators::stream::{make_batch, slices, true_only};
 use crate::rdd::{BatchStream, QueryContext, Rdd};
 
 /// Groups from which on a partial aggregation considers starting anew.
-const FLUSH_GROUPS: usize = 1 << 16;
+const FLUSH_GROUPS: usize = 1 << 18;
 
 impl Aggregate {
     /// # Errors
@@ -183,10 +183,10 @@ impl Bound {
         })
     }
 
-    /// Whether to give out the groups so far and start anew: a partial aggregation that finds mostly new groups would only carry a
+    /// Whether to give out the groups so far and start anew: a partial aggregation that finds little but new groups would only carry a
     /// large table through the input.
     fn flushes(&self, state: &State) -> bool {
-        self.partial && state.keys.len() >= FLUSH_GROUPS && state.keys.len() as u64 * 2 > state.rows
+        self.partial && state.keys.len() >= FLUSH_GROUPS && state.keys.len() as u64 * 10 > state.rows * 9
     }
 }
 

@@ -209,9 +209,9 @@ fn keys_that_stop_fitting_their_encoding() {
 
 #[test]
 fn many_groups_are_given_out_early_and_merged() {
-    let rows = (0..70_000i64).chain(0..70_000).map(|i| vec![long(i), long(1)]).collect();
+    let rows = (0..270_000i64).chain(0..270_000).map(|i| vec![long(i), long(1)]).collect();
     let (child, a) = local_table(&[("k", DataType::Long), ("v", DataType::Long)], rows);
     let rows = run(&two_phase(child, &a[..1], vec![call(F::Sum, &a[1])]), &test_context(&[])).unwrap();
-    assert_eq!(rows.len(), 70_000);
+    assert_eq!(rows.len(), 270_000);
     assert!(rows.iter().all(|r| r[1] == long(2)));
 }
