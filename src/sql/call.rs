@@ -53,7 +53,11 @@ impl ExprBinder<'_, '_, '_> {
             let message = format!("`{}` is not an aggregate function: it takes no DISTINCT, FILTER or WITHIN GROUP.", call.name);
             return Err(Error::new(ErrorClass::WrongArguments, message)).at(f);
         }
-        coerce::function(&call.name, call.args).at(f)
+        let window = |e: Error| match e.class == ErrorClass::RoutineNotFound && is_ranking(&call.name) {
+            true => Error::new(ErrorClass::WrongArguments, format!("The window function `{}` needs an OVER clause.", call.name)),
+            false => e,
+        };
+        coerce::function(&call.name, call.args).map_err(window).at(f)
     }
 
     /// Binds the arguments of a call, `*` as Spark reads it.
@@ -122,6 +126,11 @@ impl ExprBinder<'_, '_, '_> {
 pub(super) fn function_name(f: &ast::Function) -> Result<String> {
     let parts = name_parts(&f.name)?;
     parts.last().map(|i| i.value.to_ascii_lowercase()).ok_or_else(|| Error::internal("a call without a name"))
+}
+
+/// Whether window functions that are no aggregates know the name.
+fn is_ranking(name: &str) -> bool {
+    !matches!(coerce::ranking(name, vec![], false), Ok(None))
 }
 
 /// Whether aggregates know the name, whatever arguments they want.

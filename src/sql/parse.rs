@@ -103,12 +103,15 @@ const RECURSION_LIMIT: usize = 8 * MAX_NESTING;
 
 fn parse_statement(dialect: &Spark, tokens: Vec<TokenWithSpan>) -> Result<ParsedStatement> {
     let stack = stack_size(&tokens, check_nesting(&tokens)?);
+    // What is missing is missing at the end.
+    let end = tokens.iter().rfind(|t| !matches!(t.token, Token::Whitespace(_))).and_then(|t| location(t.span.end));
     let statement = stacker::maybe_grow(stack, stack, || {
         let mut parser = Parser::new(dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
         let statement = Head(&mut parser).statement()?;
         end_of_statement(&mut parser)?;
-        Ok::<_, Error>(statement)
-    })?;
+        Ok(statement)
+    })
+    .map_err(|e: Error| e.at(end))?;
     Ok(ParsedStatement { statement: Some(Box::new(statement)), stack })
 }
 
@@ -246,6 +249,9 @@ impl Head<'_, '_> {
                 Ok(Statement::ClearCache)
             }
             "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM" => self.query().map(Statement::Query),
+            "UPDATE" | "DELETE" | "MERGE" | "ALTER" | "TRUNCATE" | "USE" | "GRANT" | "REVOKE" | "ANALYZE" | "REFRESH" => {
+                Err(Error::unsupported(format!("{} is not supported.", first.value.to_ascii_uppercase())).at(location(start.span.start)))
+            }
             other => {
                 let known =
                     ["SELECT", "WITH", "VALUES", "EXPLAIN", "CREATE", "DROP", "INSERT", "SET", "RESET", "SHOW", "DESCRIBE", "CACHE"];

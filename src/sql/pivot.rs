@@ -87,6 +87,7 @@ fn over_rows(aggregate: Expr, matches: &Expr) -> Result<Expr> {
             None => matches.clone(),
         };
         call.filter = Some(Box::new(filter));
+        call.id = ExprId::next();
         if call.function != AggregateFunction::Count {
             return Ok(Expr::Aggregate(call));
         }

@@ -83,7 +83,8 @@ fn ambiguous_names_are_errors() {
 #[test]
 fn syntax_errors_have_a_place() {
     let e = error("SELECT a\nFROM t WHERE");
-    assert_eq!(e.class, ErrorClass::Parse);
+    assert_eq!((e.class, e.location), (ErrorClass::Parse, at(2, 13)));
+    assert_eq!(error("DELETE FROM t").class, ErrorClass::Unsupported);
     let e = error("SELECT a FROM t )");
     assert_eq!((e.class, e.location), (ErrorClass::Parse, at(1, 17)));
     let e = error("SELEC a");
@@ -99,6 +100,8 @@ fn type_errors_have_a_place() {
     assert_eq!((e.class, e.location), (ErrorClass::TypeMismatch, at(2, 7)));
     assert_eq!(error("SELECT d + true FROM t").class, ErrorClass::TypeMismatch);
     assert_eq!(error("SELECT upper() FROM t").class, ErrorClass::WrongArguments);
+    let e = error("SELECT lag(a) FROM t");
+    assert!(e.message.contains("OVER"), "{e}");
     assert_eq!(error("SELECT 1 UNION SELECT 1, 2").class, ErrorClass::WrongArguments);
     assert_eq!(error("SELECT * FROM t LIMIT -1").class, ErrorClass::InvalidParameter);
     assert_eq!(error("SELECT * FROM t LIMIT a").class, ErrorClass::ColumnNotFound);

@@ -253,6 +253,21 @@ fn pivots_aggregate_per_value() {
     assert!(tree(sql).contains("Aggregate [a#0]"), "{}", tree(sql));
     let sql = "SELECT * FROM (SELECT a, s, b FROM t) PIVOT (sum(b), count(b) AS n FOR s IN ('x', 'y')) AS p";
     assert_eq!(names(sql), ["a", "x_sum(b)", "x_n", "y_sum(b)", "y_n"]);
+    // Each value has calls of its own: one sum and, for the count, one more that tells whether there are rows.
+    let mut calls = std::collections::BTreeSet::new();
+    let mut plan = query(sql).plan;
+    while let LogicalPlan::Project { input, .. } = plan {
+        plan = *input;
+    }
+    for e in plan.expressions() {
+        e.visit(&mut |e| {
+            if let crate::expr::Expr::Aggregate(call) = e {
+                calls.insert(call.id);
+            }
+            true
+        });
+    }
+    assert_eq!(calls.len(), 6);
     assert_eq!(error("SELECT * FROM t PIVOT (b FOR s IN ('x'))").class, ErrorClass::Parse);
 }
 
