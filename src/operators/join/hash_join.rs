@@ -99,7 +99,7 @@ impl Shared {
         }
         // NULL compared with anything is not false; without build rows there is nothing to compare with.
         let drop_nulls = self.null_aware && index.rows().num_rows() > 0;
-        let build = Build { rows: index.rows().clone(), order: Some(index.order().clone()) };
+        let build = Build { rows: index.rows().clone(), order: index.order().cloned() };
         let keys = self.stream_keys.clone();
         let find = move |batch: &RecordBatch| {
             let (mut candidates, nulls) = index.find(&evaluate_all(&keys, batch)?)?;

@@ -29,8 +29,8 @@ pub struct JoinIndex {
     rows: RecordBatch,
     layout: KeyLayout,
     table: Table,
-    /// Row numbers, those of equal keys together; rows with a NULL key are absent.
-    order: Arc<Vec<u32>>,
+    /// Row numbers, those of equal keys together; rows with a NULL key are absent. No order: positions are row numbers.
+    order: Option<Arc<Vec<u32>>>,
     unique: bool,
     null_keys: bool,
 }
@@ -90,24 +90,24 @@ impl JoinIndex {
                 None => {
                     let (directory, order, unique) = directory(count, nulls, |r| words[r as usize], mix);
                     let keys = OrderedKeys::Words(order.iter().map(|&r| words[r as usize]).collect());
-                    (Table::Hashed { directory, keys }, order, unique)
+                    (Table::Hashed { directory, keys }, Some(order), unique)
                 }
             },
             KeyValues::Wide(wide) => {
                 let (directory, order, unique) = directory(count, nulls, |r| wide[r as usize], hash_wide);
                 let keys = OrderedKeys::Wide(order.iter().map(|&r| wide[r as usize]).collect());
-                (Table::Hashed { directory, keys }, order, unique)
+                (Table::Hashed { directory, keys }, Some(order), unique)
             }
             KeyValues::Bytes(bytes) => {
                 let (directory, order, unique) = directory(count, nulls, |r| bytes.value(r as usize), hash_bytes);
-                (Table::Hashed { directory, keys: OrderedKeys::Bytes(bytes) }, order, unique)
+                (Table::Hashed { directory, keys: OrderedKeys::Bytes(bytes) }, Some(order), unique)
             }
             KeyValues::Rows(encoded) => {
                 let (directory, order, unique) = directory(count, nulls, |r| encoded.row(r as usize).data(), hash_bytes);
-                (Table::Hashed { directory, keys: OrderedKeys::Rows(encoded) }, order, unique)
+                (Table::Hashed { directory, keys: OrderedKeys::Rows(encoded) }, Some(order), unique)
             }
         };
-        Ok(Self { rows, layout, table, order: Arc::new(order), unique, null_keys })
+        Ok(Self { rows, layout, table, order: order.map(Arc::new), unique, null_keys })
     }
 
     /// All build rows, those with NULL keys included.
@@ -115,9 +115,13 @@ impl JoinIndex {
         &self.rows
     }
 
-    /// What the positions of [`Candidates::Ranges`] stand for.
-    pub fn order(&self) -> &Arc<Vec<u32>> {
-        &self.order
+    /// What the positions of [`Candidates::Ranges`] stand for; row numbers where there is no order.
+    pub fn order(&self) -> Option<&Arc<Vec<u32>>> {
+        self.order.as_ref()
+    }
+
+    fn row_at(&self, position: usize) -> u32 {
+        self.order.as_ref().map_or(position as u32, |order| order[position])
     }
 
     /// Whether no two rows have the same key.
@@ -145,7 +149,7 @@ impl JoinIndex {
                 directory.slots.len() * 8 + keys
             }
         };
-        self.rows.get_array_memory_size() + self.order.len() * 4 + table
+        self.rows.get_array_memory_size() + self.order.as_ref().map_or(0, |o| o.len() * 4) + table
     }
 
     /// The build rows equal to each row of the given keys (of the build keys' types), and which of those rows have a NULL key.
@@ -157,21 +161,19 @@ impl JoinIndex {
         let nulls = keys.nulls.as_ref();
         let candidates = match (&self.table, &keys.values) {
             (Table::DenseUnique { min, rows }, KeyValues::Words(words)) => {
-                let place = |w: u64| rows.get(w.wrapping_sub(*min) as usize).copied().unwrap_or(NONE);
-                Candidates::One(match nulls {
-                    None => words.iter().map(|&w| place(w)).collect(),
-                    Some(nulls) => words.iter().zip(nulls).map(|(&w, valid)| if valid { place(w) } else { NONE }).collect(),
-                })
+                let beyond = rows.len() as u64 - 1;
+                let mut found: Vec<u32> = words.iter().map(|w| rows[w.wrapping_sub(*min).min(beyond) as usize]).collect();
+                for row in null_rows(nulls) {
+                    found[row] = NONE;
+                }
+                Candidates::One(found)
             }
             (Table::Dense { min, offsets }, KeyValues::Words(words)) => {
-                let places = offsets.len() as u64 - 1;
-                let (mut starts, mut ends) = (Vec::with_capacity(words.len()), Vec::with_capacity(words.len()));
-                for (row, &w) in words.iter().enumerate() {
-                    let place = w.wrapping_sub(*min);
-                    let there = place < places && nulls.is_none_or(|n| n.is_valid(row));
-                    let place = if there { place as usize } else { 0 };
-                    starts.push(offsets[place]);
-                    ends.push(if there { offsets[place + 1] } else { offsets[place] });
+                let beyond = offsets.len() as u64 - 2;
+                let ranges = words.iter().map(|w| w.wrapping_sub(*min).min(beyond) as usize).map(|p| (offsets[p], offsets[p + 1]));
+                let (starts, mut ends): (Vec<u32>, Vec<u32>) = ranges.unzip();
+                for row in null_rows(nulls) {
+                    ends[row] = starts[row];
                 }
                 Candidates::Ranges { starts, ends }
             }
@@ -182,11 +184,11 @@ impl JoinIndex {
                 self.probe(directory, wide.len(), nulls, |r| wide[r], hash_wide, |p| built[p])
             }
             (Table::Hashed { directory, keys: OrderedKeys::Bytes(built) }, KeyValues::Bytes(bytes)) => {
-                let at = |p: usize| built.value(self.order[p] as usize);
+                let at = |p: usize| built.value(self.row_at(p) as usize);
                 self.probe(directory, bytes.len(), nulls, |r| bytes.value(r), hash_bytes, at)
             }
             (Table::Hashed { directory, keys: OrderedKeys::Rows(built) }, KeyValues::Rows(rows)) => {
-                let at = |p: usize| built.row(self.order[p] as usize).data();
+                let at = |p: usize| built.row(self.row_at(p) as usize).data();
                 self.probe(directory, rows.num_rows(), nulls, |r| rows.row(r).data(), hash_bytes, at)
             }
             _ => return Err(Error::internal("the two sides of a join have keys of different types")),
@@ -205,12 +207,8 @@ impl JoinIndex {
         built: impl Fn(usize) -> K,
     ) -> Candidates {
         let mut slots: Vec<(u32, u32)> = (0..count).map(|r| directory.range(hash(key(r)))).collect();
-        if let Some(nulls) = nulls {
-            for (slot, valid) in slots.iter_mut().zip(nulls) {
-                if !valid {
-                    slot.1 = slot.0;
-                }
-            }
+        for row in null_rows(nulls) {
+            slots[row].1 = slots[row].0;
         }
         let first = |r: usize, (start, end): (u32, u32)| {
             if start == end {
@@ -220,7 +218,9 @@ impl JoinIndex {
             (start..end).find(|&p| built(p as usize) == wanted)
         };
         if self.unique {
-            return Candidates::One(slots.iter().enumerate().map(|(r, &s)| first(r, s).map_or(NONE, |p| self.order[p as usize])).collect());
+            return Candidates::One(
+                slots.iter().enumerate().map(|(r, &s)| first(r, s).map_or(NONE, |p| self.row_at(p as usize))).collect(),
+            );
         }
         let (mut starts, mut ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (r, &slot) in slots.iter().enumerate() {
@@ -260,39 +260,66 @@ pub fn gather(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch
 }
 
 /// Rows that have a key.
-fn valid_rows(count: usize, nulls: Option<&NullBuffer>) -> impl Iterator<Item = u32> + '_ {
+fn valid_rows(count: usize, nulls: Option<&NullBuffer>) -> impl DoubleEndedIterator<Item = u32> + '_ {
     (0..count as u32).filter(move |&r| nulls.is_none_or(|n| n.is_valid(r as usize)))
 }
 
+fn null_rows(nulls: Option<&NullBuffer>) -> impl Iterator<Item = usize> + '_ {
+    nulls.into_iter().flat_map(|n| (0..n.len()).filter(|&r| n.is_null(r)))
+}
+
 /// A table by key value, if the keys lie densely enough.
-fn dense(words: &[u64], nulls: Option<&NullBuffer>) -> Option<(Table, Vec<u32>, bool)> {
-    let there = valid_rows(words.len(), nulls).map(|r| words[r as usize]);
-    let (min, max) = there.fold((u64::MAX, u64::MIN), |(low, high), w| (low.min(w), high.max(w)));
+fn dense(words: &[u64], nulls: Option<&NullBuffer>) -> Option<(Table, Option<Vec<u32>>, bool)> {
+    let sorted = nulls.is_none() && words.is_sorted();
+    let (min, max) = match words {
+        [min, .., max] if sorted => (*min, *max),
+        _ => {
+            valid_rows(words.len(), nulls).map(|r| words[r as usize]).fold((u64::MAX, u64::MIN), |(low, high), w| (low.min(w), high.max(w)))
+        }
+    };
     let span = max.checked_sub(min)?;
     if span >= (words.len() as u64 * DENSE_PLACES_PER_ROW).max(1024) {
         return None;
     }
-    let place = |r: u32| words[r as usize].wrapping_sub(min) as usize;
-    let mut rows = vec![NONE; span as usize + 1];
-    let unique = valid_rows(words.len(), nulls).all(|r| std::mem::replace(&mut rows[place(r)], r) == NONE);
-    if unique {
-        return Some((Table::DenseUnique { min, rows }, vec![], true));
+    let places = span as usize + 1;
+    let place = |r: u32| (words[r as usize] - min) as usize;
+    if !(sorted && words.windows(2).any(|pair| pair[0] == pair[1])) {
+        let mut rows = vec![NONE; places + 1];
+        if valid_rows(words.len(), nulls).all(|r| std::mem::replace(&mut rows[place(r)], r) == NONE) {
+            return Some((Table::DenseUnique { min, rows }, None, true));
+        }
     }
-    let mut offsets = vec![0u32; span as usize + 2];
+    // One entry more than ranges, and the empty range beyond.
+    let mut offsets = vec![0u32; places + 2];
+    if sorted {
+        // Rows of equal keys are together as they are.
+        let mut next = 0;
+        for (row, w) in words.iter().enumerate() {
+            let last = (w - min) as usize;
+            while next <= last {
+                offsets[next] = row as u32;
+                next += 1;
+            }
+        }
+        offsets[next..].fill(words.len() as u32);
+        return Some((Table::Dense { min, offsets }, None, false));
+    }
     for r in valid_rows(words.len(), nulls) {
-        offsets[place(r) + 1] += 1;
+        offsets[place(r)] += 1;
     }
-    for i in 1..offsets.len() {
-        offsets[i] += offsets[i - 1];
+    let mut total = 0;
+    for offset in &mut offsets {
+        total += *offset;
+        *offset = total;
     }
-    let mut next = offsets.clone();
-    let mut order = vec![0u32; *offsets.last().unwrap_or(&0) as usize];
-    for r in valid_rows(words.len(), nulls) {
-        let at = &mut next[place(r)];
+    // Ranges fill from their ends, the last row first: then the offsets are their starts, and rows keep their order.
+    let mut order = vec![0u32; total as usize];
+    for r in valid_rows(words.len(), nulls).rev() {
+        let at = &mut offsets[place(r)];
+        *at -= 1;
         order[*at as usize] = r;
-        *at += 1;
     }
-    Some((Table::Dense { min, offsets }, order, false))
+    Some((Table::Dense { min, offsets }, Some(order), false))
 }
 
 /// Hashes all keys into a directory: the directory, the rows in its order, and whether no key occurs twice.
