@@ -115,7 +115,7 @@ fn deep_nesting() {
     let deep = 10_000;
     for sql in [
         format!("SELECT {}1{}", "(".repeat(deep), ")".repeat(deep)),
-        format!("SELECT {}1", "-".repeat(1) + &"- ".repeat(deep)),
+        format!("SELECT {}1", "- ".repeat(deep)),
         format!("SELECT {}true", "NOT ".repeat(deep)),
     ] {
         let (_dir, path) = file("deep.sql", sql.as_bytes());

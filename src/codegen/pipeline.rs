@@ -22,7 +22,7 @@ use super::expr::lazy;
 use super::module::{Code, Compiler, Dump};
 use super::output::OutputSink;
 use super::probe::Probe;
-use super::scope::{Column, Row, Scope};
+use super::scope::{Column, Row, Scope, input_column};
 use super::state::{SELECTION, Slot, StateLayout};
 use super::value::{Bounds, clif_type, type_bounds};
 use crate::base::{DataType, Result, Settings};
@@ -222,14 +222,26 @@ impl Emitter<'_> {
 
     /// The conjuncts of a filter at the start of the pipeline that can be evaluated for every row without a branch; and how many
     /// operators are thereby done if it has no others.
-    fn selection_conjuncts(&self, emission: &Emission) -> (Vec<Expr>, usize) {
+    fn selection_conjuncts(&mut self, emission: &Emission) -> (Vec<Expr>, usize) {
         let Some((_, Op::Filter(conjuncts))) = emission.pipeline.ops.first() else { return (vec![], 0) };
-        (conjuncts.iter().filter(|c| !lazy(c) && !self.trivial(c)).cloned().collect(), 0)
+        (conjuncts.iter().filter(|c| !lazy(c) && !self.trivial(c, Some)).cloned().collect(), 0)
     }
 
-    /// Whether a conjunct holds for every row of this variant.
-    fn trivial(&self, conjunct: &Expr) -> bool {
-        matches!(conjunct, Expr::IsNotNull(inner) if matches!(inner.as_ref(), Expr::Column { nullable, .. } if !nullable || !self.nulls))
+    /// Whether a conjunct is a test for NULL that every row of this variant passes; `input` tells which input column a column is.
+    /// A variant for batches without NULLs relies on there being none, so the column counts as used even if nothing reads it.
+    fn trivial(&mut self, conjunct: &Expr, input: impl Fn(usize) -> Option<usize>) -> bool {
+        let Expr::IsNotNull(inner) = conjunct else { return false };
+        let Expr::Column { index, nullable, .. } = inner.as_ref() else { return false };
+        if !nullable {
+            return true;
+        }
+        match input(*index) {
+            Some(column) if !self.nulls => {
+                self.used_columns[column] = true;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Writes the numbers of the rows for which all conjuncts hold to the selection vector; returns how many.
@@ -269,7 +281,7 @@ impl Emitter<'_> {
 
     /// Cheap conjuncts together behind one branch, each dear or failing one behind its own.
     fn filter(&mut self, conjuncts: &[Expr], row: &Scope, then: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        let conjuncts: Vec<&Expr> = conjuncts.iter().filter(|c| !self.trivial(c)).collect();
+        let conjuncts: Vec<&Expr> = conjuncts.iter().filter(|c| !self.trivial(c, |column| input_column(row, column))).collect();
         let cheap = conjuncts.iter().take_while(|c| !lazy(c)).count();
         let Some(first) = conjuncts.first() else { return then(self) };
         let mut pass = self.predicate(first, row)?;

@@ -58,6 +58,19 @@ impl Row {
     }
 }
 
+/// The column of the input batch that a column of a row is, if it is one unchanged.
+pub fn input_column(row: &Scope, column: usize) -> Option<usize> {
+    match row.columns.get(column)? {
+        Column::Input { index, .. } => Some(*index),
+        Column::Same { scope, index } => input_column(scope, *index),
+        Column::Computed { expr, scope } => match expr.unaliased() {
+            Expr::Column { index, .. } => input_column(scope, *index),
+            _ => None,
+        },
+        Column::Field { .. } | Column::Known(_) => None,
+    }
+}
+
 impl Emitter<'_> {
     /// The value of a column of a row.
     ///

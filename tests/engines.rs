@@ -1,0 +1,50 @@
+//! Compiled and interpreted execution answer alike, whatever the threads and the size of batches.
+
+use wholestage::api::Session;
+use wholestage::base::Result;
+use wholestage::cli::answers::Answer;
+
+fn session(mode: &str, threads: usize, batch_size: usize) -> Session {
+    let session = Session::builder()
+        .config("execution.mode", mode)
+        .config("execution.batchSize", batch_size)
+        .config("sql.codegen.fallback", false)
+        .threads(threads)
+        .build()
+        .unwrap();
+    session.register_folder(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sales")).unwrap();
+    session
+}
+
+fn answer(session: &Session, sql: &str) -> Result<Answer> {
+    let execution = session.sql(sql)?.query_execution()?;
+    Answer::of(&execution.output(), execution.collect()?)
+}
+
+#[test]
+fn every_engine_answers_alike() {
+    let queries = include_str!("../codegen-tests/sales/queries.sql");
+    let interpreter = session("interpreted", 1, 8192);
+    let others = [
+        ("interpreted, 2 threads, small batches", session("interpreted", 2, 5)),
+        ("compiled", session("jit", 1, 8192)),
+        ("compiled, 2 threads", session("jit", 2, 8192)),
+        ("compiled, small batches", session("jit", 2, 5)),
+    ];
+    let mut wrong = vec![];
+    for sql in queries.split(";\n").map(str::trim).filter(|q| !q.is_empty()) {
+        let expected = match answer(&interpreter, sql) {
+            Ok(expected) => expected,
+            Err(e) => {
+                wrong.push(format!("{sql}: {e}"));
+                continue;
+            }
+        };
+        for (name, session) in &others {
+            if let Err(e) = answer(session, sql).and_then(|got| got.matches(&expected)) {
+                wrong.push(format!("{name}: {sql}: {e}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
