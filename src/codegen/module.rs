@@ -115,12 +115,20 @@ impl Compiler {
         (&mut self.context.func, &mut self.module)
     }
 
-    /// Compiles the function.
+    /// How Cranelift's text refers to each imported symbol, and its name.
+    fn symbols(&self) -> Vec<(String, String)> {
+        let functions = self.module.declarations().get_functions();
+        functions.filter_map(|(id, f)| Some((format!("u0:{} ", id.as_u32()), format!("{} ", f.name.as_ref()?)))).collect()
+    }
+
+    /// Compiles the function; `operators` are the names of its operators, by source location less one.
     ///
     /// # Errors
     /// `Codegen` for what Cranelift refuses.
-    pub fn finish(mut self, name: &str, annotate: &dyn Fn(&cranelift_codegen::ir::Function) -> String) -> Result<Code> {
+    pub fn finish(mut self, name: &str, operators: &[&str]) -> Result<Code> {
         let texts = self.dump == Dump::Texts;
+        let symbols: Vec<(String, String)> = if texts { self.symbols() } else { vec![] };
+        let annotate = |function: &cranelift_codegen::ir::Function| super::dump::annotated(function, name, &symbols, operators);
         let clif = if texts { annotate(&self.context.func) } else { String::new() };
         let started = self.started;
         let id = self.module.declare_function(name, Linkage::Export, &self.context.func.signature).map_err(failure)?;

@@ -122,7 +122,7 @@ pub fn compile(pipeline: &Pipeline, layout: &mut StateLayout, settings: &Setting
         .chain([&pipeline.sink.0])
         .map(String::as_str)
         .collect();
-    let code = compiler.finish(&name, &|function| super::dump::annotated(function, &names))?;
+    let code = compiler.finish(&name, &names)?;
     Ok((code, used))
 }
 
