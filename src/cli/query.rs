@@ -80,11 +80,12 @@ pub(super) fn print_all(session: &Session, text: &str, timing: bool, progress: P
 fn timing_line(t: &PhaseTimings) -> String {
     let ms = |d: std::time::Duration| format!("{:.2} ms", d.as_secs_f64() * 1e3);
     format!(
-        "parse {}, optimize {}, plan {}, compile {}, run {}",
+        "parse {}, optimize {}, plan {}, compile {} (median of stages {}), run {}",
         ms(t.parse),
         ms(t.optimize),
         ms(t.plan),
         ms(t.compile),
+        ms(t.compile_median),
         ms(t.run.saturating_sub(t.compile))
     )
 }

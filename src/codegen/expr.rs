@@ -318,7 +318,7 @@ impl Emitter<'_> {
         let v = self.expr(value, scope)?;
         let found = match v.kind {
             FieldKind::Str if items.len() > 2 => {
-                let set: std::collections::HashSet<Box<[u8]>> = items.iter().filter_map(|s| scalar_bytes(s)).collect();
+                let set: hashbrown::HashSet<Box<[u8]>> = items.iter().filter_map(|s| scalar_bytes(s)).collect();
                 let predicate = self.helper(Helper::Predicate(Arc::new(Box::new(move |bytes: &[u8]| set.contains(bytes)))));
                 let hi = v.hi.unwrap_or(v.lo);
                 self.call_value("ws_string_predicate", &[predicate, v.lo, hi])?

@@ -1,6 +1,6 @@
 //! Cranelift's JIT module: declared symbols, compiled pipelines, their texts, and the freeing of their memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cranelift_codegen::Context;
@@ -82,17 +82,27 @@ pub struct Compiler {
     started: Instant,
 }
 
+/// The machine description for these settings, made once.
 fn isa(settings: &Settings) -> Result<OwnedTargetIsa> {
+    static MADE: Mutex<Vec<((String, bool), OwnedTargetIsa)>> = Mutex::new(vec![]);
+    let verifier = settings.bool(&keys::JIT_VERIFIER) || cfg!(debug_assertions);
+    let key = (settings.text(&keys::JIT_OPT_LEVEL).to_string(), verifier);
+    let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some((_, isa)) = made.iter().find(|(k, _)| *k == key) {
+        return Ok(isa.clone());
+    }
     let mut flags = settings::builder();
     let mut set = |k: &str, v: &str| flags.set(k, v).map_err(failure);
-    set("opt_level", settings.text(&keys::JIT_OPT_LEVEL))?;
-    set("enable_verifier", if settings.bool(&keys::JIT_VERIFIER) || cfg!(debug_assertions) { "true" } else { "false" })?;
+    set("opt_level", &key.0)?;
+    set("enable_verifier", if verifier { "true" } else { "false" })?;
     set("is_pic", "false")?;
     set("use_colocated_libcalls", "false")?;
     set("enable_probestack", "false")?;
     set("unwind_info", "false")?;
     set("enable_llvm_abi_extensions", "true")?;
-    cranelift_native::builder().map_err(failure)?.finish(settings::Flags::new(flags)).map_err(failure)
+    let isa = cranelift_native::builder().map_err(failure)?.finish(settings::Flags::new(flags)).map_err(failure)?;
+    made.push((key, isa.clone()));
+    Ok(isa)
 }
 
 impl Compiler {

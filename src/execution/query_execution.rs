@@ -27,6 +27,8 @@ pub struct PhaseTimings {
     pub plan: Duration,
     /// Making machine code for the last action, summed over threads; part of `run`.
     pub compile: Duration,
+    /// Of the compiled stages, the median.
+    pub compile_median: Duration,
     /// The last action: subqueries, broadcasts, shuffles, result.
     pub run: Duration,
 }
@@ -165,11 +167,13 @@ impl QueryExecution {
             // The first error of a task stops the others, which then fail because they were stopped; say the first.
             result.map_err(|e| if e.class == ErrorClass::Cancelled { context.check_cancelled().err().unwrap_or(e) } else { e })
         });
-        let compiled: u64 =
-            self.last_run().map_or(0, |c| c.metrics().iter().filter(|(_, name, _)| *name == "compileTime").map(|m| m.2).sum());
+        let compiled = self.last_run().map(|context| context.metrics()).unwrap_or_default();
+        let mut times: Vec<u64> = compiled.into_iter().filter(|(_, name, _)| *name == "compileTime").map(|(.., ns)| ns).collect();
+        times.sort_unstable();
         self.timed(|t| {
             t.run = start.elapsed();
-            t.compile = Duration::from_nanos(compiled);
+            t.compile = Duration::from_nanos(times.iter().sum());
+            t.compile_median = Duration::from_nanos(times.get(times.len() / 2).copied().unwrap_or(0));
         });
         result
     }

@@ -111,44 +111,36 @@ pub fn hash_column(array: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a column to the field `field` of the rows at `addresses`; rows with a null address are left out.
-///
-/// # Safety
-/// Every address that is not null is that of a writable row with that field; `array` outlives long strings' use.
+/// Writes the values of a column at the positions `order` to field `field` of `rows`, of `row_words` words each.
 ///
 /// # Errors
 /// `Internal` for types that compiled stages do not handle.
-pub unsafe fn scatter_column(array: &ArrayRef, field: &RowField, addresses: &[*mut u8]) -> Result<()> {
-    /// # Safety
-    /// As for [`scatter_column`].
-    unsafe fn each<T>(addresses: &[*mut u8], offset: usize, value: impl Fn(usize) -> T) {
-        for (i, address) in addresses.iter().enumerate() {
-            if !address.is_null() {
-                // SAFETY: by the caller's promise.
-                unsafe { address.add(offset).cast::<T>().write_unaligned(value(i)) };
-            }
+pub fn gather_column(array: &ArrayRef, field: &RowField, order: &[u32], rows: &mut [u64], row_words: usize) -> Result<()> {
+    fn each<T>(order: &[u32], rows: &mut [u64], row_words: usize, offset: usize, value: impl Fn(usize) -> T) {
+        assert!(rows.len() >= order.len() * row_words && offset + size_of::<T>() <= row_words * 8);
+        let base: *mut u8 = rows.as_mut_ptr().cast();
+        for (i, from) in order.iter().enumerate() {
+            // SAFETY: the assertion; the offset may not be aligned for T.
+            unsafe { base.add(i * row_words * 8 + offset).cast::<T>().write_unaligned(value(*from as usize)) };
         }
     }
     let at = field.offset;
-    // SAFETY (all): by the caller's promise.
-    unsafe {
-        match values(array)? {
-            Values::Bits(v) => each(addresses, at, |i| u8::from(v.value(i))),
-            Values::I8(v) => each(addresses, at, |i| v[i]),
-            Values::I16(v) => each(addresses, at, |i| v[i]),
-            Values::I32(v) => each(addresses, at, |i| v[i]),
-            Values::I64(v) => each(addresses, at, |i| v[i]),
-            Values::I128(v) => each(addresses, at, |i| v[i]),
-            Values::F32(v) => each(addresses, at, |i| v[i]),
-            Values::F64(v) => each(addresses, at, |i| v[i]),
-            Values::Str(views, buffers) => {
-                let empty = StrRef { lo: 0, hi: 0 };
-                each(addresses, at, |i| if array.is_valid(i) { string_at(views, &buffers, i) } else { empty });
-            }
+    match values(array)? {
+        Values::Bits(v) => each(order, rows, row_words, at, |i| u8::from(v.value(i))),
+        Values::I8(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::I16(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::I32(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::I64(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::I128(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::F32(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::F64(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::Str(views, buffers) => {
+            let empty = StrRef { lo: 0, hi: 0 };
+            each(order, rows, row_words, at, |i| if array.is_valid(i) { string_at(views, &buffers, i) } else { empty });
         }
-        if let Some(null) = field.null {
-            each(addresses, null, |i| u8::from(array.is_null(i)));
-        }
+    }
+    if let Some(null) = field.null {
+        each(order, rows, row_words, null, |i| u8::from(array.is_null(i)));
     }
     Ok(())
 }

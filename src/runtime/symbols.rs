@@ -63,7 +63,7 @@ pub type StringPredicate = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 /// A function from a string to a piece of it (or a constant), made at plan time.
 pub type StringFunction = Box<dyn for<'a> Fn(&'a [u8]) -> &'a [u8] + Send + Sync>;
 /// A set of integers, made at plan time.
-pub type IntegerSet = std::collections::HashSet<i64>;
+pub type IntegerSet = hashbrown::HashSet<i64>;
 /// A function over two decimals (unscaled); `None` is an error of the row.
 pub type DecimalFunction = Box<dyn Fn(i128, i128) -> Option<i128> + Send + Sync>;
 

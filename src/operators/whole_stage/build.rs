@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::concat;
 
 use super::region::JoinObject;
 use crate::base::{Error, Result};
@@ -19,7 +20,7 @@ pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task
         let relation = join.build.execute_broadcast(&task.query)?;
         let mut problem = None;
         let table = relation.compiled.get_or_init(|| -> Arc<dyn std::any::Any + Send + Sync> {
-            match table(join, &relation.batches) {
+            match table(join, &relation.batches, task) {
                 Ok(table) => Arc::new(table),
                 Err(e) => {
                     problem = Some(e);
@@ -33,10 +34,10 @@ pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task
         return table.clone().downcast().map_err(|_| Error::internal("a broadcast's join table could not be built"));
     };
     let batches = build.compute(partition, task)?.collect::<Result<Vec<_>>>()?;
-    Ok(Arc::new(table(join, &batches)?))
+    Ok(Arc::new(table(join, &batches, task)?))
 }
 
-fn table(join: &JoinObject, batches: &[RecordBatch]) -> Result<JoinTable> {
+fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Result<JoinTable> {
     let mut hashes: Vec<Option<u64>> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     let mut columns: Vec<Vec<ArrayRef>> = vec![];
     for batch in batches {
@@ -50,5 +51,11 @@ fn table(join: &JoinObject, batches: &[RecordBatch]) -> Result<JoinTable> {
         let computed = keys.iter().zip(&join.key_fields).filter(|(_, f)| **f >= batch.num_columns()).map(|(k, _)| k.clone());
         columns.push(batch.columns().iter().cloned().chain(computed).collect());
     }
-    JoinTable::build(join.layout.clone(), &hashes, columns)
+    let whole = |i: usize| -> Result<ArrayRef> {
+        let parts: Vec<&dyn Array> = columns.iter().map(|c| c[i].as_ref()).collect();
+        Ok(if let [_] = parts[..] { columns[0][i].clone() } else { concat(&parts)? })
+    };
+    let width = columns.first().map_or(0, Vec::len);
+    let columns = (0..width).map(whole).collect::<Result<Vec<_>>>()?;
+    JoinTable::build(join.layout.clone(), &hashes, columns, task.query.settings.threads())
 }

@@ -82,7 +82,11 @@ impl Task {
                 Err(failure) => return task.explain(failure, 0),
             }
         }
-        let source = if last == 0 { Rows::Batches(task.shared.input.compute(partition, context)?) } else { Rows::Groups { next: 0 } };
+        let source = if last == 0 {
+            Rows::Batches(task.shared.input.compute(partition, context)?)
+        } else {
+            Rows::Groups(Groups { rows: task.rows_before(last)?, next: 0 })
+        };
         let rows = context.query.metric(task.shared.node, "numOutputRows");
         Ok(Box::new(Stream { task, last, source, emitted: 0, ended: false, rows, rest: None }))
     }
@@ -179,10 +183,10 @@ impl Task {
     }
 
     /// Addresses of the groups that pipeline `index` reads.
-    fn rows_before(&mut self, index: usize) -> Result<Vec<*mut u8>> {
+    fn rows_before(&mut self, index: usize) -> Result<Vec<u64>> {
         match &mut self.tables[self.shared.stage.row_sources[index - 1]] {
-            Owned::Groups(table) => Ok(table.rows().to_vec()),
-            Owned::Group(row) => Ok(vec![row.as_mut_ptr().cast()]),
+            Owned::Groups(table) => Ok(table.rows().iter().map(|r| *r as u64).collect()),
+            Owned::Group(row) => Ok(vec![row.as_mut_ptr() as u64]),
             Owned::Join { .. } | Owned::Nothing => Err(Error::internal("a pipeline over rows without a table")),
         }
     }
@@ -203,7 +207,7 @@ impl Task {
         self.pieces(&variant, view, batch.num_rows(), after)
     }
 
-    fn run_rows(&mut self, index: usize, rows: &[*mut u8]) -> Result<Flow, Failure> {
+    fn run_rows(&mut self, index: usize, rows: &[u64]) -> Result<Flow, Failure> {
         let variant = self.shared.stage.variant(index, false, Some((&self.context.query, self.shared.node)))?;
         self.pieces(&variant, rows.as_ptr().cast(), rows.len(), &mut |_| Ok(()))
     }
@@ -253,7 +257,13 @@ impl Task {
 /// Where the last pipeline's rows come from.
 enum Rows {
     Batches(BatchStream),
-    Groups { next: usize },
+    Groups(Groups),
+}
+
+/// Addresses of groups, and how many were read.
+struct Groups {
+    rows: Vec<u64>,
+    next: usize,
 }
 
 /// The last pipeline as a stream.
@@ -279,12 +289,11 @@ impl Stream {
                     Some(batch) => self.task.run_batch(self.last, &batch?, &mut |_| Ok(()))?,
                     None => Flow::Stop,
                 },
-                Rows::Groups { next } => {
-                    let rows = self.task.rows_before(self.last)?;
-                    let upto = (*next + ROWS_PER_CALL).min(rows.len());
-                    let flow = self.task.run_rows(self.last, &rows[*next..upto])?;
-                    *next = upto;
-                    if upto == rows.len() { Flow::Stop } else { flow }
+                Rows::Groups(groups) => {
+                    let upto = (groups.next + ROWS_PER_CALL).min(groups.rows.len());
+                    let flow = self.task.run_rows(self.last, &groups.rows[groups.next..upto])?;
+                    groups.next = upto;
+                    if upto == groups.rows.len() { Flow::Stop } else { flow }
                 }
             };
             self.ended = matches!(flow, Flow::Stop);
