@@ -12,6 +12,10 @@ pub fn annotated(function: &Function, name: &str, symbols: &[(String, String)], 
     let mut current = 0;
     for line in text.lines() {
         let line = line.trim();
+        // Aliases are resolved where they are used.
+        if line.starts_with('v') && line.contains(" -> ") && !line.contains('=') {
+            continue;
+        }
         // Cranelift prints source locations as `@0001` in front of instructions.
         let location = line.strip_prefix('@').and_then(|l| l.get(..4)).and_then(|hex| usize::from_str_radix(hex, 16).ok());
         if let Some(location) = location.filter(|l| *l > 0 && *l != current) {

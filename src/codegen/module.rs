@@ -137,6 +137,9 @@ impl Compiler {
     /// `Codegen` for what Cranelift refuses.
     pub fn finish(mut self, name: &str, operators: &[&str]) -> Result<Code> {
         let texts = self.dump == Dump::Texts;
+        if texts {
+            self.context.func.dfg.resolve_all_aliases();
+        }
         let symbols: Vec<(String, String)> = if texts { self.symbols() } else { vec![] };
         let annotate = |function: &cranelift_codegen::ir::Function| super::dump::annotated(function, name, &symbols, operators);
         let clif = if texts { annotate(&self.context.func) } else { String::new() };
