@@ -11,9 +11,8 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 
 use crate::base::{Error, ErrorClass, Result, Settings, settings as keys};
-use crate::runtime::Status;
-use crate::runtime::batch::ColumnView;
 use crate::runtime::symbols::{SYMBOLS, Symbol, Type};
+use crate::runtime::{ColumnView, Input, Status};
 
 /// A compiled pipeline: `(state, columns or row addresses, first row, past the last row) -> status`.
 pub type PipelineFn = unsafe extern "C" fn(*mut u64, *const ColumnView, i64, i64) -> i64;
@@ -52,9 +51,9 @@ impl Code {
     /// `state` must be an instance of the layout that the function was compiled with, its reserved slots filled with addresses of
     /// what the pipeline names, alive; `input` the view of a batch of the pipeline's columns (or row addresses) with at least
     /// `last` rows. Stages see to that; nothing else makes or runs code.
-    pub fn run(&self, state: &mut [u64], input: *const ColumnView, first: usize, last: usize) -> Status {
+    pub fn run(&self, state: &mut [u64], input: Input, first: usize, last: usize) -> Status {
         // SAFETY: by the contract above; the code lives as long as self.
-        Status::from_code(unsafe { (self.entry)(state.as_mut_ptr(), input, first as i64, last as i64) })
+        Status::from_code(unsafe { (self.entry)(state.as_mut_ptr(), input.address(), first as i64, last as i64) })
     }
 }
 

@@ -19,6 +19,22 @@ pub struct ColumnView {
     pub buffers: *const *const u8,
 }
 
+/// What a pipeline function reads: the views of a batch's columns, or the addresses of packed rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Input(*const u8);
+
+impl Input {
+    /// Rows of a table; they and the list must outlive the call.
+    pub fn rows(addresses: &[u64]) -> Self {
+        Self(addresses.as_ptr().cast())
+    }
+
+    /// As generated code takes it.
+    pub fn address(self) -> *const ColumnView {
+        self.0.cast()
+    }
+}
+
 /// Bytes of a [`ColumnView`].
 pub const COLUMN_VIEW_SIZE: i32 = 24;
 /// Offsets in a [`ColumnView`].
@@ -44,7 +60,7 @@ impl BatchView {
     ///
     /// # Errors
     /// `Internal` for types that generated code never reads.
-    pub fn set(&mut self, columns: &[Option<ArrayRef>], rows: usize, with_nulls: bool) -> Result<*const ColumnView> {
+    pub fn set(&mut self, columns: &[Option<ArrayRef>], rows: usize, with_nulls: bool) -> Result<Input> {
         self.columns.clear();
         self.bytes.clear();
         self.tables.clear();
@@ -58,7 +74,7 @@ impl BatchView {
             };
             self.columns.push(view);
         }
-        Ok(self.columns.as_ptr())
+        Ok(Input(self.columns.as_ptr().cast()))
     }
 
     fn view(&mut self, array: &ArrayRef, with_nulls: bool) -> Result<ColumnView> {

@@ -15,7 +15,7 @@ pub mod string;
 pub mod symbols;
 
 pub use aggregate_table::AggregateTable;
-pub use batch::{BatchView, ColumnView};
+pub use batch::{BatchView, ColumnView, Input};
 pub use join_table::JoinTable;
 pub use output::{Output, OutputColumn};
 pub use row::{FieldKind, RowLayout};

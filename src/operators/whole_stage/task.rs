@@ -15,8 +15,7 @@ use crate::codegen::Sink;
 use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::state::{SELECTION, Slot};
 use crate::rdd::{BatchStream, TaskContext};
-use crate::runtime::batch::ColumnView;
-use crate::runtime::{AggregateTable, BatchView, JoinTable, Output, RowLayout, Status};
+use crate::runtime::{AggregateTable, BatchView, Input, JoinTable, Output, RowLayout, Status};
 
 /// Rows per call of a pipeline: their columns and the selection vector stay in the cache.
 const ROWS_PER_CALL: usize = 4096;
@@ -209,13 +208,13 @@ impl Task {
 
     fn run_rows(&mut self, index: usize, rows: &[u64]) -> Result<Flow, Failure> {
         let variant = self.shared.stage.variant(index, false, Some((&self.context.query, self.shared.node)))?;
-        self.pieces(&variant, rows.as_ptr().cast(), rows.len(), &mut |_| Ok(()))
+        self.pieces(&variant, Input::rows(rows), rows.len(), &mut |_| Ok(()))
     }
 
     fn pieces(
         &mut self,
         variant: &Variant,
-        input: *const ColumnView,
+        input: Input,
         rows: usize,
         after: &mut dyn FnMut(&mut Self) -> Result<()>,
     ) -> Result<Flow, Failure> {
