@@ -149,10 +149,10 @@ fn checks(body: &str, found: &str) -> Result<(), String> {
         if let Some(wanted) = line.strip_prefix("check:") {
             let at = rest.find(wanted.trim()).ok_or_else(|| format!("`{}` is not (there) in\n{found}", wanted.trim()))?;
             rest = &rest[at + wanted.trim().len()..];
-        } else if let Some(unwanted) = line.strip_prefix("not:") {
-            if found.contains(unwanted.trim()) {
-                return Err(format!("`{}` is in\n{found}", unwanted.trim()));
-            }
+        } else if let Some(unwanted) = line.strip_prefix("not:")
+            && found.contains(unwanted.trim())
+        {
+            return Err(format!("`{}` is in\n{found}", unwanted.trim()));
         }
     }
     Ok(())

@@ -24,10 +24,10 @@ impl Filter {
         let mut attributes = region.attributes.clone();
         for c in &conjuncts {
             narrow(c, &mut bounds);
-            if let Expr::IsNotNull(inner) = c {
-                if let Expr::Column { index, .. } = inner.as_ref() {
-                    attributes[*index].nullable = false;
-                }
+            if let Expr::IsNotNull(inner) = c
+                && let Expr::Column { index, .. } = inner.as_ref()
+            {
+                attributes[*index].nullable = false;
             }
         }
         region.push(plan, Op::Filter(conjuncts), attributes, bounds);
