@@ -185,7 +185,7 @@ impl Binder<'_> {
         if let [one] = name
             && let Some(cte) = self.ctes.iter().rev().find(|c| c.name.eq_ignore_ascii_case(&one.value)).cloned()
         {
-            return Ok(Relation::new(self.instantiate(&cte.query, &cte.outer)?, &[one.value.clone()]));
+            return Ok(Relation::new(self.instantiate(&cte.query, &cte.outer)?, std::slice::from_ref(&one.value)));
         }
         let parts: Vec<String> = name.iter().map(|i| i.value.clone()).collect();
         match self.catalog.resolve(&parts) {

@@ -491,8 +491,7 @@ impl Head<'_, '_> {
     /// The rest of the statement as written, outer blanks and quotes of a quoted value aside.
     fn raw_rest(&mut self) -> String {
         let mut text = String::new();
-        loop {
-            let Some(t) = self.0.next_token_no_skip() else { break };
+        while let Some(t) = self.0.next_token_no_skip() {
             match &t.token {
                 Token::EOF => break,
                 Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => {}
