@@ -36,7 +36,7 @@ pub struct DataFrame {
 /// What a join matches by.
 pub enum JoinOn {
     /// A condition over the columns of both sides.
-    Condition(Column),
+    Condition(Box<Column>),
     /// Columns of these names are equal; they appear once in the result.
     Using(Vec<String>),
     /// Every row with every row.
@@ -45,7 +45,7 @@ pub enum JoinOn {
 
 impl From<Column> for JoinOn {
     fn from(condition: Column) -> Self {
-        JoinOn::Condition(condition)
+        JoinOn::Condition(Box::new(condition))
     }
 }
 

@@ -282,10 +282,10 @@ fn table(modes: &[Mode], results: &[(usize, BTreeMap<usize, Measured>)]) -> Stri
     let mut totals: Vec<Vec<f64>> = vec![vec![]; modes.len()];
     for (number, by_mode) in results {
         let _ = write!(out, "{number:>5}");
-        for m in 0..modes.len() {
+        for (m, total) in totals.iter_mut().enumerate() {
             match by_mode.get(&m) {
                 Some(measured) => {
-                    totals[m].push(measured.median_ms());
+                    total.push(measured.median_ms());
                     let _ = write!(out, " {:>14.2}", measured.median_ms());
                 }
                 None => {
@@ -293,11 +293,11 @@ fn table(modes: &[Mode], results: &[(usize, BTreeMap<usize, Measured>)]) -> Stri
                 }
             }
         }
-        for m in 1..modes.len() {
+        for (m, all) in ratios.iter_mut().enumerate().skip(1) {
             match (by_mode.get(&0), by_mode.get(&m)) {
                 (Some(first), Some(other)) => {
                     let ratio = other.median_ms() / first.median_ms();
-                    ratios[m].push(ratio);
+                    all.push(ratio);
                     let _ = write!(out, " {ratio:>16.2}");
                 }
                 _ => {

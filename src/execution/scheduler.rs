@@ -87,7 +87,7 @@ impl Scheduler {
         };
         std::thread::scope(|scope| {
             for _ in 0..self.threads().min(rdd.num_partitions()) {
-                scope.spawn(&work);
+                scope.spawn(work);
             }
         });
     }
