@@ -144,8 +144,10 @@ fn queries(arguments: &Arguments, suite: &str) -> Result<Vec<Query>> {
     } else {
         for path in &arguments.suite {
             let text = options::read_file(Path::new(path))?;
-            for part in text.split(';').filter(|p| !p.trim().is_empty()) {
-                all.push(Query { number: all.len() + 1, text: part.to_string(), stored: None });
+            for part in split_statements(&text) {
+                if !crate::sql::parse_statements(part)?.is_empty() {
+                    all.push(Query { number: all.len() + 1, text: part.to_string(), stored: None });
+                }
             }
         }
     }
@@ -156,6 +158,30 @@ fn queries(arguments: &Arguments, suite: &str) -> Result<Vec<Query>> {
         all.retain(|q| arguments.queries.contains(&q.number));
     }
     Ok(all)
+}
+
+/// The text between the `;` that are outside quotes and comments.
+fn split_statements(text: &str) -> Vec<&str> {
+    let mut parts = vec![];
+    let mut start = 0;
+    let mut i = 0;
+    while i < text.len() {
+        let rest = &text[i..];
+        let skip_to = |opening: usize, end: &str| rest[opening..].find(end).map_or(rest.len(), |at| opening + at + end.len());
+        i += match rest.chars().next() {
+            Some(quote @ ('\'' | '"' | '`')) => skip_to(1, quote.encode_utf8(&mut [0; 4])),
+            _ if rest.starts_with("--") => skip_to(2, "\n"),
+            _ if rest.starts_with("/*") => skip_to(2, "*/"),
+            Some(';') => {
+                parts.push(&text[start..i]);
+                start = i + 1;
+                1
+            }
+            other => other.map_or(1, char::len_utf8),
+        };
+    }
+    parts.push(&text[start..]);
+    parts
 }
 
 fn session(arguments: &Arguments, suite: &str) -> Result<Session> {
@@ -328,4 +354,15 @@ fn geometric_mean(values: &[f64]) -> f64 {
         return 0.0;
     }
     (values.iter().map(|v| v.max(1e-6).ln()).sum::<f64>() / values.len() as f64).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_end_outside_quotes_and_comments() {
+        let parts = split_statements("SELECT ';' -- a; b\n, `x;`; /* ; */ SELECT 'é;''';");
+        assert_eq!(parts, ["SELECT ';' -- a; b\n, `x;`", " /* ; */ SELECT 'é;'''", ""]);
+    }
 }
