@@ -139,7 +139,13 @@ fn long_chains_are_no_nesting() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    for arguments in [&["query"][..], &["query", "--mode", "fast", "SELECT 1"], &["nonsense"], &["query", "--format", "x", "SELECT 1"]] {
+    for arguments in [
+        &["query"][..],
+        &["query", "--mode", "fast", "SELECT 1"],
+        &["nonsense"],
+        &["query", "--format", "x", "SELECT 1"],
+        &["query", "--table", "t", "SELECT 1"],
+    ] {
         assert_eq!(wholestage(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }

@@ -52,8 +52,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     check: bool,
     /// Any setting; repeatable
-    #[arg(long = "conf", value_name = "KEY=VALUE")]
-    conf: Vec<String>,
+    #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = options::parse_pair)]
+    conf: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -186,8 +186,7 @@ fn split_statements(text: &str) -> Vec<&str> {
 
 fn session(arguments: &Arguments, suite: &str) -> Result<Session> {
     let mut builder = Session::builder();
-    for pair in &arguments.conf {
-        let (key, value) = options::split_pair(pair, "--conf")?;
+    for (key, value) in &arguments.conf {
         builder = builder.config(key, value);
     }
     if let Some(threads) = arguments.threads {

@@ -7,15 +7,15 @@ use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
 use crate::api::Session;
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Error, Result};
 
 /// What tables there are.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Sources")]
 pub(super) struct Sources {
     /// Name a file, folder or glob (parquet, csv, tsv, json, ndjson, arrow by extension); repeatable
-    #[arg(long = "table", value_name = "NAME=PATH")]
-    tables: Vec<String>,
+    #[arg(long = "table", value_name = "NAME=PATH", value_parser = parse_pair)]
+    tables: Vec<(String, String)>,
     /// Name every NAME.EXT file and NAME/ folder in DIR
     #[arg(long = "data", value_name = "DIR")]
     data: Vec<PathBuf>,
@@ -38,8 +38,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "DIR")]
     temp_dir: Option<String>,
     /// Any setting; repeatable. `SET` lists them all
-    #[arg(long = "conf", value_name = "KEY=VALUE")]
-    conf: Vec<String>,
+    #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    conf: Vec<(String, String)>,
     /// Print parse, plan, compile and run times on standard error
     #[arg(long)]
     pub timing: bool,
@@ -103,10 +103,10 @@ pub(super) fn read_file(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| Error::from(e).context(path.display()))
 }
 
-pub(super) fn split_pair<'a>(text: &'a str, option: &str) -> Result<(&'a str, &'a str)> {
-    text.split_once('=')
-        .filter(|(k, _)| !k.is_empty())
-        .ok_or_else(|| Error::new(ErrorClass::InvalidParameter, format!("{option} takes NAME=VALUE, not `{text}`.")))
+/// `NAME=VALUE`, for clap.
+pub(super) fn parse_pair(text: &str) -> std::result::Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    pair.map(|(name, value)| (name.to_string(), value.to_string())).ok_or_else(|| "it must have the form NAME=VALUE".to_string())
 }
 
 /// A session with these tables and settings.
@@ -115,8 +115,7 @@ pub(super) fn split_pair<'a>(text: &'a str, option: &str) -> Result<(&'a str, &'
 /// Those of the settings and of finding the tables.
 pub(super) fn session(sources: &Sources, options: &Options) -> Result<Session> {
     let mut builder = Session::builder();
-    for pair in &options.conf {
-        let (key, value) = split_pair(pair, "--conf")?;
+    for (key, value) in &options.conf {
         builder = builder.config(key, value);
     }
     if let Some(mode) = options.mode {
@@ -135,8 +134,7 @@ pub(super) fn session(sources: &Sources, options: &Options) -> Result<Session> {
     for dir in &sources.data {
         session.register_folder(dir)?;
     }
-    for pair in &sources.tables {
-        let (name, path) = split_pair(pair, "--table")?;
+    for (name, path) in &sources.tables {
         session.register_path(name, path)?;
     }
     Ok(session)
