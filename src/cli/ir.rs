@@ -39,7 +39,7 @@ enum Emit {
     Clif,
     /// After optimization
     ClifOpt,
-    /// Cranelift's machine instructions before encoding
+    /// Cranelift's machine instructions; at present the same text as asm
     Vcode,
     /// Machine code
     Asm,
