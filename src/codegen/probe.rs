@@ -7,10 +7,11 @@ use super::emitter::{Emitter, trusted};
 use super::expr::boolean;
 use super::scope::{Column, Row, Scope};
 use super::state::Slot;
-use super::value::Bounds;
+use super::value::{Bounds, Value, kind_of};
 use crate::base::{DataType, Result};
 use crate::expr::Expr;
-use crate::runtime::join_table::{DIRECTORY, SHIFT};
+use crate::runtime::FieldKind;
+use crate::runtime::join_table::{DENSE, DIRECTORY, LEAST, RANGE, SHIFT};
 use crate::runtime::row::RowField;
 
 /// Which rows a probe passes on.
@@ -79,20 +80,17 @@ impl Emitter<'_> {
             null_key = self.either_null(null_key, key.null);
             keys.push(key);
         }
-        let typed: Vec<_> = keys.iter().map(|k| k.with_null(None)).zip(probe.keys.iter().map(|k| &k.1)).collect();
-        // A NULL key's bytes may be anything, but hashing a long string reads memory: such keys do not get there.
-        let guarded: Vec<_> = keys.iter().zip(&typed).map(|(k, t)| (if k.hi.is_some() { *k } else { t.0 }, t.1)).collect();
-        let hash = self.hash(&guarded)?;
         let table = self.slot(probe.table);
         let directory = self.hoist(table, DIRECTORY, types::I64);
-        let shift = self.hoist(table, SHIFT, types::I64);
-        let bucket = self.b.ins().ushr(hash, shift);
+        let (bucket, bits, possible) = self.bucket(probe, &keys, table)?;
         let offset = self.b.ins().ishl_imm_u(bucket, 3);
         let address = self.b.ins().iadd(directory, offset);
         let word = self.b.ins().load(types::I64, trusted(), address, 0);
-        let bits = self.filter_bits(hash);
         let there = self.b.ins().band(word, bits);
         let mut likely = self.compare(IntCC::Equal, there, bits);
+        if let Some(possible) = possible {
+            likely = self.b.ins().band(likely, possible);
+        }
         if let Some(null) = null_key {
             likely = self.b.ins().band_not(likely, null);
         }
@@ -130,6 +128,51 @@ impl Emitter<'_> {
                 then(self, &scope)
             }
         }
+    }
+
+    /// The bucket of the keys, the filter bits that must be set there, and (for tables by key) whether the key is within range.
+    ///
+    /// ```text
+    /// if table.dense { offset = key - least; within = offset <= range; bucket = within ? offset : 0 }
+    /// else { hash(keys) >> shift }
+    /// ```
+    fn bucket(&mut self, probe: &Probe, keys: &[Value], table: ir::Value) -> Result<(ir::Value, ir::Value, Option<ir::Value>)> {
+        let shift = self.hoist(table, SHIFT, types::I64);
+        let hashed = |e: &mut Self| -> Result<(ir::Value, ir::Value)> {
+            // A NULL key's bytes may be anything, but hashing a long string reads memory: the null bit keeps it from that.
+            let guarded: Vec<_> =
+                keys.iter().zip(&probe.keys).map(|(k, (_, t, _))| (if k.hi.is_some() { *k } else { k.with_null(None) }, t)).collect();
+            let hash = e.hash(&guarded)?;
+            let bits = e.filter_bits(hash);
+            Ok((e.b.ins().ushr(hash, shift), bits))
+        };
+        let integer = matches!(keys, [Value { kind: FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64, .. }]);
+        if !integer || matches!(probe.keys[0].1, DataType::Boolean) || kind_of(&probe.keys[0].1) == Some(FieldKind::I128) {
+            let (bucket, bits) = hashed(self)?;
+            return Ok((bucket, bits, None));
+        }
+        let dense = self.hoist(table, DENSE, types::I64);
+        let least = self.hoist(table, LEAST, types::I64);
+        let range = self.hoist(table, RANGE, types::I64);
+        let out = self.either(
+            dense,
+            &[types::I64, types::I64, types::I8],
+            |e| {
+                let key = e.as_i64(&keys[0]);
+                let offset = e.b.ins().isub(key, least);
+                let within = e.compare(IntCC::UnsignedLessThanOrEqual, offset, range);
+                let zero = e.b.ins().iconst(types::I64, 0);
+                let bucket = e.b.ins().select(within, offset, zero);
+                let bits = e.b.ins().iconst(types::I64, 1);
+                Ok(vec![bucket, bits, within])
+            },
+            |e| {
+                let (bucket, bits) = hashed(e)?;
+                let one = e.b.ins().iconst(types::I8, 1);
+                Ok(vec![bucket, bits, one])
+            },
+        )?;
+        Ok((out[0], out[1], Some(out[2])))
     }
 
     /// Two bits of sixteen, as `crate::runtime::join_table::filter_bits`.
@@ -332,7 +375,7 @@ impl Emitter<'_> {
 struct Found {
     address: ir::Value,
     word: ir::Value,
-    keys: Vec<super::value::Value>,
+    keys: Vec<Value>,
     likely: ir::Value,
 }
 

@@ -9,14 +9,23 @@ use super::pack;
 use super::row::RowLayout;
 use crate::base::Result;
 
-/// A finished, immutable join table. Generated code probes it inline: bucket `hash >> shift`; directory word `end << 16 | filter`;
-/// the bucket's rows reach from the previous word's end to its own. A key can only be there if both its filter bits are set.
+/// A finished, immutable join table. Generated code probes it inline: directory word `end << 16 | filter` of the key's bucket; the
+/// bucket's rows reach from the previous word's end to its own.
+///
+/// A bucket is `hash >> shift`, and a key can only be there if both its filter bits are set; or, where the keys are integers
+/// that lie densely, the key less the least one, and no hash is needed.
 #[derive(Debug)]
 #[repr(C)]
 pub struct JoinTable {
     /// The word of bucket 0; the word before it holds the start of the first row.
     directory: *const u64,
     shift: u64,
+    /// 1 if buckets are by key.
+    dense: u64,
+    /// The key of bucket 0.
+    least: i64,
+    /// The last bucket.
+    range: u64,
     // Below: not touched by generated code.
     words: Vec<u64>,
     rows: Vec<u64>,
@@ -39,6 +48,12 @@ unsafe impl Sync for JoinTable {}
 pub const DIRECTORY: i32 = 0;
 /// Offset of `shift`.
 pub const SHIFT: i32 = 8;
+/// Offset of `dense`.
+pub const DENSE: i32 = 16;
+/// Offset of `least`.
+pub const LEAST: i32 = 24;
+/// Offset of `range`.
+pub const RANGE: i32 = 32;
 
 /// The filter bits of a hash: two of sixteen.
 #[inline(always)]
@@ -48,37 +63,49 @@ pub fn filter_bits(hash: u64) -> u64 {
 
 /// Tables of fewer rows are built on one thread.
 const PARALLEL_ROWS: usize = 1 << 15;
-/// Buckets of a partition, and most partitions, as powers of two.
+/// Fewest buckets of a partition, and most partitions, as powers of two.
 const PARTITION_BITS: u32 = 10;
+/// Buckets may be this many times the rows where they are by key.
+const DENSE_BUCKETS_PER_ROW: u64 = 4;
 
-/// Entries grouped by the upper bits of their hashes.
+/// Integer keys as they are placed: the least, and how far the greatest is above it; `None` if they are too far apart for a
+/// bucket each.
+pub fn dense_range(least: i64, greatest: i64, rows: usize) -> Option<(i64, u64)> {
+    let range = greatest.checked_sub(least)? as u64;
+    (range < (rows as u64).saturating_mul(DENSE_BUCKETS_PER_ROW)).then_some((least, range))
+}
+
+/// A row on its way: bucket and filter bits (`bucket << 16 | bits`), and its number.
+type Entry = (u64, u32);
+
+/// Entries grouped by ranges of buckets.
 struct Dealt {
-    entries: Vec<(u64, u32)>,
+    entries: Vec<Entry>,
     parts: Vec<std::ops::Range<usize>>,
 }
 
-/// Deals entries out into `1 << bits` parts by the uppermost bits of their hashes, keeping their order within each.
-fn deal(entries: Vec<(u64, u32)>, bits: u32, threads: usize) -> Dealt {
-    if bits == 0 {
+/// Deals entries out into parts of `1 << bits` buckets each, keeping their order within each.
+fn deal(entries: Vec<Entry>, bits: u32, parts: usize, threads: usize) -> Dealt {
+    if parts == 1 {
         let all = 0..entries.len();
         return Dealt { entries, parts: vec![all] };
     }
-    let part = |hash: u64| (hash >> (64 - bits)) as usize;
+    let part = |packed: u64| (packed >> (16 + bits)) as usize;
     let chunk = entries.len().div_ceil(threads).max(1);
-    let mut counts: Vec<Vec<usize>> = entries.chunks(chunk).map(|_| vec![0; 1 << bits]).collect();
+    let mut counts: Vec<Vec<usize>> = entries.chunks(chunk).map(|_| vec![0; parts]).collect();
     on_threads(entries.chunks(chunk).zip(&mut counts).collect(), threads, |(chunk, counts)| {
-        for (hash, _) in chunk {
-            counts[part(*hash)] += 1;
+        for (packed, _) in chunk {
+            counts[part(*packed)] += 1;
         }
     });
-    let mut parts = Vec::with_capacity(1 << bits);
+    let mut ranges = Vec::with_capacity(parts);
     let mut at = 0;
-    for p in 0..1 << bits {
+    for p in 0..parts {
         let start = at;
         for counts in &mut counts {
             at += std::mem::replace(&mut counts[p], at);
         }
-        parts.push(start..at);
+        ranges.push(start..at);
     }
     let mut out = vec![(0u64, 0u32); entries.len()];
     let target = Target(out.as_mut_ptr());
@@ -91,35 +118,33 @@ fn deal(entries: Vec<(u64, u32)>, bits: u32, threads: usize) -> Dealt {
             *place += 1;
         }
     });
-    Dealt { entries: out, parts }
+    Dealt { entries: out, parts: ranges }
 }
 
 /// Where several threads write, each to places of its own.
-struct Target(*mut (u64, u32));
+struct Target(*mut Entry);
 // SAFETY: see the only use.
 unsafe impl Sync for Target {}
 
-/// Counts, sums and places the entries of one partition: its directory words, and the order of its rows, the first of which is at
-/// address `start`.
-fn place(entries: &[(u64, u32)], start: u64, shift: u64, row_size: usize, words: &mut [u64], order: &mut [u32]) {
-    let mask = words.len() - 1;
-    let bucket = |hash: u64| (hash >> shift) as usize & mask;
+/// Counts, sums and places the entries of one partition, whose first bucket is `first`: its directory words, and the order of
+/// its rows, the first of which is at address `start`.
+fn place(entries: &[Entry], start: u64, first: usize, row_size: usize, words: &mut [u64], order: &mut [u32]) {
+    let bucket = |packed: u64| (packed >> 16) as usize - first;
     let mut next = vec![0u32; words.len() + 1];
-    for (hash, _) in entries {
-        next[bucket(*hash) + 1] += 1;
+    for (packed, _) in entries {
+        next[bucket(*packed) + 1] += 1;
     }
     for i in 0..words.len() {
         next[i + 1] += next[i];
     }
-    let ends: Vec<u64> = next[1..].iter().map(|end| (start + u64::from(*end) * row_size as u64) << 16).collect();
-    for (hash, row) in entries {
-        let b = bucket(*hash);
-        words[b] |= filter_bits(*hash);
+    for (word, end) in words.iter_mut().zip(&next[1..]) {
+        *word = (start + u64::from(*end) * row_size as u64) << 16;
+    }
+    for (packed, row) in entries {
+        let b = bucket(*packed);
+        words[b] |= packed & 0xFFFF;
         order[next[b] as usize] = *row;
         next[b] += 1;
-    }
-    for (word, end) in words.iter_mut().zip(ends) {
-        *word |= end;
     }
 }
 
@@ -142,37 +167,49 @@ fn on_threads<T: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) + Sync) {
 }
 
 impl JoinTable {
-    /// Builds from the hashes of the build rows (`None`: a NULL key, not in the table) and their columns, in the order of the
-    /// layout's fields, on up to `threads` threads.
+    /// Builds from the hashes of the build rows (`None`: a NULL key, not in the table), or, if `dense` says so (see
+    /// [`dense_range`]), from their keys less the least; and from their columns, in the order of the layout's fields; on up to
+    /// `threads` threads.
     ///
-    /// Rows are first dealt out by the upper bits of their hashes, so that counting and placing them stay within the cache; rows
-    /// are then written in their final order.
+    /// Rows are first dealt out by ranges of buckets, so that counting and placing them stay within the cache; rows are then
+    /// written in their final order.
     ///
     /// # Errors
     /// `Internal` for types that compiled stages do not handle.
-    pub fn build(layout: RowLayout, hashes: &[Option<u64>], columns: Vec<ArrayRef>, threads: usize) -> Result<Self> {
-        let entries: Vec<(u64, u32)> = hashes.iter().enumerate().filter_map(|(i, h)| h.map(|h| (h, i as u32))).collect();
-        let count = entries.len();
+    pub fn build(
+        layout: RowLayout,
+        keys: &[Option<u64>],
+        dense: Option<(i64, u64)>,
+        columns: Vec<ArrayRef>,
+        threads: usize,
+    ) -> Result<Self> {
+        let count = keys.iter().flatten().count();
         let bits = count.next_power_of_two().max(2).trailing_zeros();
         let shift = u64::from(64 - bits);
+        let buckets = dense.map_or(1 << bits, |(_, range)| range as usize + 1);
+        let pack = |key: u64| match dense {
+            Some(_) => (key << 16) | 0xFFFF,
+            None => ((key >> shift) << 16) | filter_bits(key),
+        };
+        let entries: Vec<Entry> = keys.iter().enumerate().filter_map(|(i, k)| k.map(|k| (pack(k), i as u32))).collect();
         let row_words = layout.size / 8;
         let mut rows = vec![0u64; count * row_words];
         let base = rows.as_ptr() as u64;
         let threads = if count < PARALLEL_ROWS { 1 } else { threads.max(1) };
-        let dealt = deal(entries, bits.saturating_sub(PARTITION_BITS).min(PARTITION_BITS), threads);
-        let mut words = vec![0u64; (1 << bits) + 1];
+        let part_bits = buckets.next_power_of_two().trailing_zeros().saturating_sub(PARTITION_BITS).max(PARTITION_BITS);
+        let dealt = deal(entries, part_bits, buckets.div_ceil(1 << part_bits), threads);
+        let mut words = vec![0u64; buckets + 1];
         words[0] = base << 16;
         let mut order = vec![0u32; count];
-        let per_partition = (1usize << bits) / dealt.parts.len();
         let mut pieces = vec![];
         let (mut word_rest, mut order_rest) = (&mut words[1..], &mut order[..]);
-        for part in &dealt.parts {
-            let (w, later) = word_rest.split_at_mut(per_partition);
+        for (p, part) in dealt.parts.iter().enumerate() {
+            let (w, later) = word_rest.split_at_mut(word_rest.len().min(1 << part_bits));
             let (o, after) = order_rest.split_at_mut(part.len());
-            pieces.push((&dealt.entries[part.clone()], base + (part.start * layout.size) as u64, w, o));
+            pieces.push((&dealt.entries[part.clone()], base + (part.start * layout.size) as u64, p << part_bits, w, o));
             (word_rest, order_rest) = (later, after);
         }
-        on_threads(pieces, threads, |(entries, start, words, order)| place(entries, start, shift, layout.size, words, order));
+        on_threads(pieces, threads, |(entries, start, first, words, order)| place(entries, start, first, layout.size, words, order));
         let chunk = count.div_ceil(threads).max(1);
         let work: Vec<_> = order.chunks(chunk).zip(rows.chunks_mut(chunk * row_words)).collect();
         let failed = std::sync::Mutex::new(None);
@@ -186,11 +223,24 @@ impl JoinTable {
         if let Some(e) = failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
             return Err(e);
         }
-        // SAFETY: words has at least three entries.
+        // SAFETY: words has at least two entries.
         let directory = unsafe { words.as_ptr().add(1) };
         let keep_alive = columns.into_iter().filter(|c| !c.data_type().is_primitive()).collect();
-        let has_null_key = count != hashes.len();
-        Ok(Self { directory, shift, words, rows, layout, row_count: count, keep_alive, has_null_key, is_empty: hashes.is_empty() })
+        let (least, range) = dense.unwrap_or_default();
+        Ok(Self {
+            directory,
+            shift,
+            dense: u64::from(dense.is_some()),
+            least,
+            range,
+            words,
+            rows,
+            layout,
+            row_count: count,
+            keep_alive,
+            has_null_key: count != keys.len(),
+            is_empty: keys.is_empty(),
+        })
     }
 
     pub fn layout(&self) -> &RowLayout {
@@ -220,7 +270,7 @@ mod tests {
         let hashes: Vec<Option<u64>> = keys.iter().map(|k| Some(hash::combine(hash::SEED, *k))).collect();
         let layout = RowLayout::new(0, &[(FieldKind::I64, false)]);
         let column: ArrayRef = std::sync::Arc::new(arrow::array::Int64Array::from_iter_values(keys.iter().map(|k| *k as i64)));
-        let table = JoinTable::build(layout, &hashes, vec![column], 2).unwrap();
+        let table = JoinTable::build(layout, &hashes, None, vec![column], 2).unwrap();
         for key in 0..100_000u64 {
             let hash = hash::combine(hash::SEED, key);
             let bucket = (hash >> table.shift) as usize;

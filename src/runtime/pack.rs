@@ -111,6 +111,40 @@ pub fn hash_column(array: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
     Ok(())
 }
 
+/// Least and greatest of a column's integers; `None` for other types, an empty column, or a column with NULLs only.
+///
+/// # Errors
+/// `Internal` for types that compiled stages do not handle.
+pub fn integer_range(array: &ArrayRef) -> Result<Option<(i64, i64)>> {
+    fn range(array: &ArrayRef, value: impl Fn(usize) -> i64) -> Option<(i64, i64)> {
+        let valid = (0..array.len()).filter(|i| array.is_valid(*i)).map(value);
+        valid.fold(None, |range, v| Some(range.map_or((v, v), |(lo, hi): (i64, i64)| (lo.min(v), hi.max(v)))))
+    }
+    Ok(match values(array)? {
+        Values::I8(v) => range(array, |i| i64::from(v[i])),
+        Values::I16(v) => range(array, |i| i64::from(v[i])),
+        Values::I32(v) => range(array, |i| i64::from(v[i])),
+        Values::I64(v) => range(array, |i| v[i]),
+        Values::Bits(_) | Values::I128(_) | Values::F32(_) | Values::F64(_) | Values::Str(..) => None,
+    })
+}
+
+/// The integers of a column less `least`.
+///
+/// # Errors
+/// `Internal` for other types.
+pub fn integer_offsets(array: &ArrayRef, least: i64, out: &mut Vec<u64>) -> Result<()> {
+    let offset = |v: i64| v.wrapping_sub(least) as u64;
+    match values(array)? {
+        Values::I8(v) => out.extend(v.iter().map(|v| offset(i64::from(*v)))),
+        Values::I16(v) => out.extend(v.iter().map(|v| offset(i64::from(*v)))),
+        Values::I32(v) => out.extend(v.iter().map(|v| offset(i64::from(*v)))),
+        Values::I64(v) => out.extend(v.iter().map(|v| offset(*v))),
+        Values::Bits(_) | Values::I128(_) | Values::F32(_) | Values::F64(_) | Values::Str(..) => return Err(mismatch(array)),
+    }
+    Ok(())
+}
+
 /// Writes the values of a column at the positions `order` to field `field` of `rows`, of `row_words` words each.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use super::region::JoinObject;
 use crate::base::{Error, Result};
 use crate::expr::evaluate::evaluate_all;
 use crate::rdd::{Rdd, TaskContext};
+use crate::runtime::join_table::dense_range;
 use crate::runtime::{JoinTable, hash, pack};
 
 /// The table of a join: of a broadcast, built once for all tasks; else of this task's partition of the build side.
@@ -38,16 +39,24 @@ pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task
 }
 
 fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Result<JoinTable> {
-    let mut hashes: Vec<Option<u64>> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let keys: Vec<Vec<ArrayRef>> = batches.iter().map(|b| evaluate_all(&join.keys, b)).collect::<Result<_>>()?;
+    let dense = dense(&keys, rows)?;
+    let mut words: Vec<Option<u64>> = Vec::with_capacity(rows);
     let mut columns: Vec<Vec<ArrayRef>> = vec![];
-    for batch in batches {
-        let keys = evaluate_all(&join.keys, batch)?;
-        let mut words = vec![hash::SEED; batch.num_rows()];
-        for key in &keys {
-            pack::hash_column(key, &mut words)?;
+    for (batch, keys) in batches.iter().zip(&keys) {
+        let mut piece = vec![];
+        match dense {
+            Some((least, _)) => pack::integer_offsets(&keys[0], least, &mut piece)?,
+            None => {
+                piece.resize(batch.num_rows(), hash::SEED);
+                for key in keys {
+                    pack::hash_column(key, &mut piece)?;
+                }
+            }
         }
         let nulls: Vec<_> = keys.iter().filter_map(|k| k.nulls().filter(|n| n.null_count() > 0)).collect();
-        hashes.extend(words.into_iter().enumerate().map(|(i, h)| nulls.iter().all(|n| n.is_valid(i)).then_some(h)));
+        words.extend(piece.into_iter().enumerate().map(|(i, w)| nulls.iter().all(|n| n.is_valid(i)).then_some(w)));
         let computed = keys.iter().zip(&join.key_fields).filter(|(_, f)| **f >= batch.num_columns()).map(|(k, _)| k.clone());
         columns.push(batch.columns().iter().cloned().chain(computed).collect());
     }
@@ -57,5 +66,23 @@ fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Resu
     };
     let width = columns.first().map_or(0, Vec::len);
     let columns = (0..width).map(whole).collect::<Result<Vec<_>>>()?;
-    JoinTable::build(join.layout.clone(), &hashes, columns, task.query.settings.threads())
+    JoinTable::build(join.layout.clone(), &words, dense, columns, task.query.settings.threads())
+}
+
+/// Whether there is one key, of integers close enough together for a bucket each: the least, and the range.
+fn dense(keys: &[Vec<ArrayRef>], rows: usize) -> Result<Option<(i64, u64)>> {
+    let mut range: Option<(i64, i64)> = None;
+    for keys in keys {
+        let [key] = keys.as_slice() else { return Ok(None) };
+        if key.is_empty() {
+            continue;
+        }
+        match (pack::integer_range(key)?, range) {
+            (Some((lo, hi)), Some((least, most))) => range = Some((lo.min(least), hi.max(most))),
+            (Some(first), None) => range = Some(first),
+            (None, _) if key.null_count() == key.len() => {}
+            (None, _) => return Ok(None),
+        }
+    }
+    Ok(range.and_then(|(least, most)| dense_range(least, most, rows)))
 }
