@@ -37,6 +37,8 @@ pub struct AggregateSink {
     pub table: Slot,
     pub keys: Vec<(Expr, DataType, RowField)>,
     pub buffers: Vec<BufferSpec>,
+    /// The one key is an integer between these bounds, and the table has a slot for each.
+    pub by_key: Option<(i64, i64)>,
 }
 
 /// Registers of an aggregate without keys; strings stay in the row.
@@ -118,6 +120,9 @@ impl Emitter<'_> {
             }
             keys.push((key, t));
         }
+        if let Some((least, most)) = sink.by_key {
+            return self.group_by_key(sink, &keys[0].0, least, most);
+        }
         let hash = self.hash(&keys)?;
         let table = self.slot(sink.table);
         let directory = self.b.ins().load(types::I64, trusted(), table, DIRECTORY);
@@ -168,16 +173,52 @@ impl Emitter<'_> {
             let kept = if key.kind == FieldKind::Str { self.keep_string(table, key)? } else { *key };
             self.store_field(new, field, &kept);
         }
-        for buffer in &sink.buffers {
-            if let Some(at) = buffer.field.null {
-                let one = self.b.ins().iconst(types::I8, 1);
-                self.b.ins().store(trusted(), one, new, at as i32);
-            }
-        }
+        self.begin_buffers(sink, new);
         self.back_to(mark);
         self.b.ins().jump(found, &[BlockArg::Value(new)]);
         self.b.switch_to_block(found);
         Ok(self.b.block_params(found)[0])
+    }
+
+    /// ```text
+    /// slot = key - least; row = directory[slot], inserted if 0
+    /// ```
+    ///
+    /// A key beyond its bounds (statistics of a file that lie) is an error of the row, so that the interpreter takes over.
+    fn group_by_key(&mut self, sink: &AggregateSink, key: &Value, least: i64, most: i64) -> Result<ir::Value> {
+        let table = self.slot(sink.table);
+        let wide = self.as_i64(key);
+        let first = self.b.ins().iconst(types::I64, least);
+        let offset = self.b.ins().isub(wide, first);
+        let last = self.b.ins().iconst(types::I64, most.wrapping_sub(least));
+        let beyond = self.compare(IntCC::UnsignedGreaterThan, offset, last);
+        self.fail_if(beyond, None);
+        let zero = self.b.ins().iconst(types::I64, 0);
+        let slot = self.b.ins().select(beyond, zero, offset);
+        let directory = self.b.ins().load(types::I64, trusted(), table, DIRECTORY);
+        let scaled = self.b.ins().ishl_imm_u(slot, 3);
+        let address = self.b.ins().iadd(directory, scaled);
+        let entry = self.b.ins().load(types::I64, trusted(), address, 0);
+        let (insert, found) = (self.b.create_block(), self.b.create_block());
+        self.b.append_block_param(found, types::I64);
+        self.b.ins().brif(entry, found, &[BlockArg::Value(entry)], insert, &[]);
+        self.b.switch_to_block(insert);
+        let new = self.call_value("ws_aggregate_insert_at", &[table, slot])?;
+        self.store_field(new, &sink.keys[0].2, key);
+        self.begin_buffers(sink, new);
+        self.b.ins().jump(found, &[BlockArg::Value(new)]);
+        self.b.switch_to_block(found);
+        Ok(self.b.block_params(found)[0])
+    }
+
+    /// Marks the buffers of a new row that begin as NULL.
+    fn begin_buffers(&mut self, sink: &AggregateSink, row: ir::Value) {
+        for buffer in &sink.buffers {
+            if let Some(at) = buffer.field.null {
+                let one = self.b.ins().iconst(types::I8, 1);
+                self.b.ins().store(trusted(), one, row, at as i32);
+            }
+        }
     }
 
     fn same_keys(&mut self, sink: &AggregateSink, keys: &[(Value, &DataType)], row: ir::Value) -> Result<ir::Value> {

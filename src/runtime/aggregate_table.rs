@@ -50,6 +50,22 @@ impl AggregateTable {
         table
     }
 
+    /// A table addressed by key: one slot per key, entries are rows' addresses, filled by [`Self::insert_at`] alone.
+    pub fn by_key(row_size: usize, slots: usize) -> Box<Self> {
+        let mut table = Self::new(row_size);
+        table.slots = vec![0; slots];
+        table.directory = table.slots.as_mut_ptr();
+        table
+    }
+
+    /// A new zeroed row in slot `slot`, which must be empty.
+    pub fn insert_at(&mut self, slot: usize) -> *mut u8 {
+        let row = self.arena.allocate(self.row_size);
+        self.slots[slot] = row as u64;
+        self.rows.push(row);
+        row
+    }
+
     fn resize(&mut self, slots: usize) {
         self.slots = vec![0; slots];
         self.directory = self.slots.as_mut_ptr();
@@ -94,14 +110,6 @@ impl AggregateTable {
         self.strings.copy(bytes)
     }
 
-    /// Forgets all groups.
-    pub fn clear(&mut self) {
-        self.rows.clear();
-        self.arena = Arena::default();
-        self.strings = Arena::default();
-        self.resize(FIRST_SLOTS);
-    }
-
     /// Bytes held.
     pub fn size(&self) -> usize {
         self.slots.len() * 8 + self.rows.len() * 8 + self.arena.size() + self.strings.size()
@@ -125,7 +133,5 @@ mod tests {
         // SAFETY: as above.
         let values: Vec<u64> = table.rows().iter().map(|r| unsafe { r.cast::<u64>().add(1).read() }).collect();
         assert_eq!(values, (0..1000).collect::<Vec<_>>());
-        table.clear();
-        assert!(table.rows().is_empty());
     }
 }

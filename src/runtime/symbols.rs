@@ -46,6 +46,7 @@ macro_rules! symbols {
 
 symbols! {
     ws_aggregate_insert(Pointer, I64) -> Pointer, None;
+    ws_aggregate_insert_at(Pointer, I64) -> Pointer, None;
     ws_aggregate_keep(Pointer, I64, I64) -> I64, None;
     ws_bytes_equal(I64, I64, I64) -> I8, Some("comparing long strings is a library's work");
     ws_bytes_hash(I64, I64) -> I64, Some("hashing long strings is a loop of its own");
@@ -74,6 +75,15 @@ pub type DecimalFunction = Box<dyn Fn(i128, i128) -> Option<i128> + Send + Sync>
 unsafe extern "C" fn ws_aggregate_insert(table: *mut AggregateTable, hash: u64) -> *mut u8 {
     // SAFETY: by the caller's promise, and nothing else uses the table during the call.
     unsafe { &mut *table }.insert(hash)
+}
+
+/// A new row in an empty slot of a table addressed by key.
+///
+/// # Safety
+/// `table` is the task's table, and `slot` one of its slots.
+unsafe extern "C" fn ws_aggregate_insert_at(table: *mut AggregateTable, slot: u64) -> *mut u8 {
+    // SAFETY: by the caller's promise, and nothing else uses the table during the call.
+    unsafe { &mut *table }.insert_at(slot as usize)
 }
 
 /// The high word of a copy of a long string that lives as long as the table.

@@ -92,8 +92,10 @@ impl Aggregate {
         let layout = RowLayout::new(ROW_HEADER, &key_kinds.into_iter().chain(buffer_kinds).collect::<Vec<_>>());
         let (key_fields, buffer_fields) = layout.fields.split_at(keys.len());
         let slot = region.layout.reserve();
+        let by_key = by_key(&keys, region);
         let sink = AggregateSink {
             table: slot,
+            by_key,
             keys: keys.iter().zip(key_fields).map(|(k, f)| (k.clone(), k.data_type(), *f)).collect(),
             buffers: plans
                 .iter()
@@ -120,8 +122,11 @@ impl Aggregate {
             .map(|(a, k)| a.clone().with_nullable(k.nullable()))
             .chain(plans.iter().map(|p| p.attribute.clone().with_nullable(p.nullable)))
             .collect();
-        let object =
-            if keys.is_empty() { Object::Group { slot, layout: layout.clone() } } else { Object::Groups { slot, layout: layout.clone() } };
+        let object = if keys.is_empty() {
+            Object::Group { slot, layout: layout.clone() }
+        } else {
+            Object::Groups { slot, layout: layout.clone(), by_key }
+        };
         region.break_at(plan, sink, object, columns, attributes)?;
         if self.calls.iter().any(|c| c.mode.gives_results()) {
             let results = finishes.iter().map(|(call, description)| match call.mode {
@@ -166,6 +171,22 @@ impl Aggregate {
         }
         Ok(out)
     }
+}
+
+/// Most slots of a table addressed by key: 64 MB of them.
+const MOST_SLOTS: i128 = 1 << 23;
+
+/// Bounds of the one key, if it is an integer whose values lie densely.
+fn by_key(keys: &[Expr], region: &Region) -> Option<(i64, i64)> {
+    let [key] = keys else { return None };
+    let integer = matches!(kind_of(&key.data_type())?, FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64);
+    if !integer || key.nullable() || key.data_type() == DataType::Boolean {
+        return None;
+    }
+    let (least, most) = bounds(key, &region.bounds)?;
+    let slots = most.checked_sub(least)?.checked_add(1)?;
+    let dense = slots > 0 && slots <= MOST_SLOTS && slots <= i128::from(region.most_rows?).saturating_mul(4);
+    if dense { Some((i64::try_from(least).ok()?, i64::try_from(most).ok()?)) } else { None }
 }
 
 fn magnitude((least, most): Bounds) -> u128 {

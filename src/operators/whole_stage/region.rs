@@ -17,8 +17,8 @@ use crate::runtime::RowLayout;
 /// Something that a task makes, or is given, before it runs, and whose address goes to a slot.
 #[derive(Debug, Clone)]
 pub enum Object {
-    /// A table of groups.
-    Groups { slot: Slot, layout: RowLayout },
+    /// A table of groups, addressed by key between bounds or by hash.
+    Groups { slot: Slot, layout: RowLayout, by_key: Option<(i64, i64)> },
     /// The one row of an aggregate without keys.
     Group { slot: Slot, layout: RowLayout },
     /// The table of a join.

@@ -115,8 +115,11 @@ impl Task {
         let mut joins = 0;
         for object in &stage.objects {
             let owned = match object {
-                Object::Groups { slot, layout } => {
-                    let mut table = AggregateTable::new(layout.size);
+                Object::Groups { slot, layout, by_key } => {
+                    let mut table = match by_key {
+                        Some((least, most)) => AggregateTable::by_key(layout.size, (most - least) as usize + 1),
+                        None => AggregateTable::new(layout.size),
+                    };
                     task.set(*slot, &raw mut *table as u64);
                     Owned::Groups(table)
                 }
