@@ -366,7 +366,7 @@ impl fmt::Display for Node {
                 write!(f, "{}CAST({value} AS {})", if *try_cast { "TRY_" } else { "" }, to.to_string().to_uppercase())
             }
             Node::Negate(v) => write!(f, "(- {v})"),
-            Node::Arithmetic(op, l, r) => write!(f, "({l} {} {r})", arithmetic_sign(*op)),
+            Node::Arithmetic(op, l, r) => write!(f, "({l} {} {r})", op.symbol()),
             Node::Comparison(op, l, r) => write!(f, "({l} {} {r})", comparison_sign(*op)),
             Node::And(l, r) => write!(f, "({l} AND {r})"),
             Node::Or(l, r) => write!(f, "({l} OR {r})"),
@@ -406,25 +406,6 @@ impl fmt::Display for Node {
     }
 }
 
-fn arithmetic_sign(op: ArithmeticOp) -> &'static str {
-    match op {
-        ArithmeticOp::Add => "+",
-        ArithmeticOp::Subtract => "-",
-        ArithmeticOp::Multiply => "*",
-        ArithmeticOp::Divide => "/",
-        ArithmeticOp::IntegralDivide => "div",
-        ArithmeticOp::Remainder => "%",
-    }
-}
-
 fn comparison_sign(op: ComparisonOp) -> &'static str {
-    match op {
-        ComparisonOp::Equal => "=",
-        ComparisonOp::EqualNullSafe => "<=>",
-        ComparisonOp::NotEqual => "<>",
-        ComparisonOp::Less => "<",
-        ComparisonOp::LessOrEqual => "<=",
-        ComparisonOp::Greater => ">",
-        ComparisonOp::GreaterOrEqual => ">=",
-    }
+    if op == ComparisonOp::NotEqual { "<>" } else { op.symbol() }
 }

@@ -331,7 +331,7 @@ mod tests {
         let mut next = || {
             state = state.wrapping_mul(0xDA94_2042_E4DD_58B5_0000_0000_0000_0001).wrapping_add(0x9E37_79B9_7F4A_7C15);
             let value = ((state >> 1) as i128 % POWERS[38]) >> (state % 120) as u32;
-            if state % 2 == 0 { value } else { -value }
+            if state.is_multiple_of(2) { value } else { -value }
         };
         let wide_half_up = |n: i256, d: i256| wide_divide_half_up(n, d);
         for round in 0..2000u32 {

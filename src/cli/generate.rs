@@ -10,7 +10,7 @@ use crate::datasource;
 #[derive(Args)]
 #[command(after_help = "\
 Example:
-  wholestage generate tpch --sf 0.01 -o /tmp/tpch && wholestage query --data /tmp/tpch \"SELECT count(*) FROM lineitem\"")]
+  wholestage generate tpch --sf 0.01 -o tpch && wholestage query --data tpch \"SELECT count(*) FROM lineitem\"")]
 pub(super) struct Arguments {
     #[arg(value_enum)]
     suite: Suite,

@@ -13,7 +13,10 @@ pub fn bounds(expr: &Expr, columns: &[Option<Bounds>]) -> Option<Bounds> {
         Expr::Column { index, .. } => columns.get(*index).copied().flatten(),
         Expr::Literal(value) => value.as_i128().map(|v| (v, v)),
         Expr::Alias { expr, .. } => bounds(expr, columns),
-        Expr::Cast { expr, .. } => scaled(bounds(expr, columns), digits(&expr.data_type())?, digits(&t)?),
+        // Between numbers only: a date as a timestamp is another number.
+        Expr::Cast { expr, .. } if expr.data_type().is_numeric() && t.is_numeric() => {
+            scaled(bounds(expr, columns), digits(&expr.data_type())?, digits(&t)?)
+        }
         Expr::Negate(inner) => bounds(inner, columns).map(|(l, h)| (h.saturating_neg(), l.saturating_neg())),
         Expr::Arithmetic { op, left, right, .. } => {
             let (l, r) = (bounds(left, columns), bounds(right, columns));

@@ -12,6 +12,7 @@ use super::scope::Scope;
 use super::state::{Helper, SCRATCH};
 use super::value::{Value, clif_type};
 use crate::base::{DataType, Result, Scalar};
+use crate::expr::evaluate::strings::substring;
 use crate::expr::{Expr, ScalarFunction};
 use crate::runtime::FieldKind;
 
@@ -27,28 +28,6 @@ pub fn lowered(function: ScalarFunction, args: &[Expr]) -> bool {
     }
 }
 
-/// The bytes of `text` from character `position` on, at most `length` characters; positions count from 1, negative ones from the
-/// end.
-fn substring(text: &[u8], position: i64, length: i64) -> &[u8] {
-    let is_start = |b: &u8| (*b & 0xC0) != 0x80;
-    let characters = if text.is_ascii() { text.len() as i64 } else { text.iter().filter(|b| is_start(b)).count() as i64 };
-    let start = match position {
-        0 => 0,
-        p if p > 0 => p - 1,
-        p => characters + p,
-    };
-    let end = start.saturating_add(length.max(0)).clamp(0, characters);
-    let start = start.clamp(0, characters);
-    if start >= end {
-        return &[];
-    }
-    if characters == text.len() as i64 {
-        return &text[start as usize..end as usize];
-    }
-    let at = |n: i64| text.iter().enumerate().filter(|(_, b)| is_start(b)).nth(n as usize).map_or(text.len(), |(i, _)| i);
-    &text[at(start)..at(end)]
-}
-
 impl Emitter<'_> {
     /// # Errors
     /// As for [`Self::expr`].
@@ -58,7 +37,7 @@ impl Emitter<'_> {
         if args.is_empty() || !lowered(function, args) {
             return Err(unsupported());
         }
-        let integer = |i: usize| args.get(i).and_then(|a| if let Expr::Literal(s) = a { s.as_i128() } else { None }).map(|v| v as i64);
+        let integer = |i: usize| args.get(i).and_then(|a| if let Expr::Literal(Scalar::Int(v)) = a { Some(*v) } else { None });
         match function {
             F::Year | F::Quarter | F::Month | F::DayOfMonth => {
                 let v = self.expr(&args[0], scope)?;
@@ -101,11 +80,12 @@ impl Emitter<'_> {
             F::Substring | F::Left => {
                 let (position, length) = match function {
                     F::Left => (1, integer(1).ok_or_else(unsupported)?),
-                    _ => (integer(1).ok_or_else(unsupported)?, if args.len() > 2 { integer(2).ok_or_else(unsupported)? } else { i64::MAX }),
+                    _ => (integer(1).ok_or_else(unsupported)?, if args.len() > 2 { integer(2).ok_or_else(unsupported)? } else { i32::MAX }),
                 };
                 let v = self.expr(&args[0], scope)?;
                 let hi = v.hi.ok_or_else(unsupported)?;
-                let piece: crate::runtime::symbols::StringFunction = Box::new(move |bytes| substring(bytes, position, length));
+                let piece: crate::runtime::symbols::StringFunction =
+                    Box::new(move |bytes| std::str::from_utf8(bytes).map_or(&[], |text| substring(text, position, length).as_bytes()));
                 let piece = self.helper(Helper::Function(Arc::new(piece)));
                 let out = self.slot_address(SCRATCH);
                 self.call("ws_string_function", &[piece, v.lo, hi, out])?;

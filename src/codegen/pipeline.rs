@@ -157,11 +157,11 @@ impl Emitter<'_> {
         let (first, last) = (self.first, self.last);
         match &emission.pipeline.source.1 {
             Source::Batches(columns) => {
-                let (selecting, consumed) = self.selection_conjuncts(emission);
+                let selecting = self.selection_conjuncts(emission);
                 if selecting.is_empty() {
                     return self.counted_loop(first, last, |e, i| {
                         let row = e.batch_row(columns, i);
-                        e.consume(emission, consumed, &row)
+                        e.consume(emission, 0, &row)
                     });
                 }
                 self.mark_operator(1);
@@ -220,11 +220,10 @@ impl Emitter<'_> {
         Row::new(self, columns)
     }
 
-    /// The conjuncts of a filter at the start of the pipeline that can be evaluated for every row without a branch; and how many
-    /// operators are thereby done if it has no others.
-    fn selection_conjuncts(&mut self, emission: &Emission) -> (Vec<Expr>, usize) {
-        let Some((_, Op::Filter(conjuncts))) = emission.pipeline.ops.first() else { return (vec![], 0) };
-        (conjuncts.iter().filter(|c| !lazy(c) && !self.trivial(c, Some)).cloned().collect(), 0)
+    /// The conjuncts of a filter at the start of the pipeline that can be evaluated for every row without a branch.
+    fn selection_conjuncts(&mut self, emission: &Emission) -> Vec<Expr> {
+        let Some((_, Op::Filter(conjuncts))) = emission.pipeline.ops.first() else { return vec![] };
+        conjuncts.iter().filter(|c| !lazy(c) && !self.trivial(c, Some)).cloned().collect()
     }
 
     /// Whether a conjunct is a test for NULL that every row of this variant passes; `input` tells which input column a column is.

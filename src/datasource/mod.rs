@@ -113,3 +113,34 @@ impl PartialEq for dyn TableSource {
         std::ptr::addr_eq(self, other)
     }
 }
+
+/// A table for tests of planning: a schema and what is known of the data, and nothing to read.
+#[cfg(test)]
+#[derive(Debug)]
+pub struct Described {
+    pub schema: Schema,
+    pub statistics: TableStatistics,
+}
+
+#[cfg(test)]
+impl TableSource for Described {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn format(&self) -> &'static str {
+        "memory"
+    }
+
+    fn location(&self) -> String {
+        String::new()
+    }
+
+    fn statistics(&self) -> &TableStatistics {
+        &self.statistics
+    }
+
+    fn plan_scan(&self, _: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {
+        Ok(vec![])
+    }
+}

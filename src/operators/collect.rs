@@ -5,9 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::limit::limited;
-use super::stream::make_batch;
 use super::{CollectLimit, Operator, SparkPlan};
-use crate::base::schema::arrow_schema;
 use crate::base::settings::{DRIVER_MAX_RESULT_SIZE, LIMIT_INITIAL_NUM_PARTITIONS, LIMIT_SCALE_UP_FACTOR};
 use crate::base::{Error, ErrorClass, Result};
 use crate::operators::exchange::data_size;
@@ -96,16 +94,6 @@ pub fn execute_to_iterator(
     plan.prepare(context)?;
     let (rdd, context) = (plan.execute(context)?, context.clone());
     Ok(Box::new((0..rdd.num_partitions()).map(move |p| Ok(context.runner.run_job(&rdd, &[p], &context)?.into_iter().flatten().collect()))))
-}
-
-/// An empty batch of the plan's columns, for results without rows.
-///
-/// # Errors
-/// `Internal` only.
-pub fn empty_batch(plan: &SparkPlan) -> Result<RecordBatch> {
-    let schema = arrow_schema(&plan.output());
-    let columns = schema.fields().iter().map(|f| arrow::array::new_empty_array(f.data_type())).collect();
-    make_batch(&schema, columns, 0)
 }
 
 fn skip(rows: Vec<RecordBatch>, mut offset: u64) -> Vec<RecordBatch> {

@@ -72,11 +72,6 @@ impl QueryContext {
         Err(self.failure.get().cloned().unwrap_or_else(|| Error::new(ErrorClass::Cancelled, "The query was cancelled.")))
     }
 
-    /// The flag that compiled loops poll.
-    pub fn cancel_flag(&self) -> &AtomicBool {
-        &self.cancelled
-    }
-
     pub fn set_subquery(&self, id: SubqueryId, value: Scalar) {
         self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).insert(id, value);
     }

@@ -109,11 +109,6 @@ impl AggregateTable {
     pub fn keep(&mut self, bytes: &[u8]) -> *const u8 {
         self.strings.copy(bytes)
     }
-
-    /// Bytes held.
-    pub fn size(&self) -> usize {
-        self.slots.len() * 8 + self.rows.len() * 8 + self.arena.size() + self.strings.size()
-    }
 }
 
 #[cfg(test)]

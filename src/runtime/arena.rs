@@ -36,9 +36,4 @@ impl Arena {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
         target
     }
-
-    /// Bytes held.
-    pub fn size(&self) -> usize {
-        self.blocks.iter().map(|b| b.len() * 8).sum()
-    }
 }

@@ -242,20 +242,6 @@ impl JoinTable {
             is_empty: keys.is_empty(),
         })
     }
-
-    pub fn layout(&self) -> &RowLayout {
-        &self.layout
-    }
-
-    /// Rows in the table.
-    pub fn row_count(&self) -> usize {
-        self.row_count
-    }
-
-    /// Bytes held, strings aside.
-    pub fn size(&self) -> usize {
-        (self.words.len() + self.rows.len()) * 8 + self.keep_alive.iter().map(|a| a.get_array_memory_size()).sum::<usize>()
-    }
 }
 
 #[cfg(test)]

@@ -31,8 +31,6 @@ pub enum Status {
     Error = 1,
     /// No more rows are wanted (LIMIT).
     Stop = 2,
-    /// The query was cancelled.
-    Cancelled = 3,
 }
 
 impl Status {
@@ -41,7 +39,6 @@ impl Status {
         match code {
             0 => Status::Done,
             2 => Status::Stop,
-            3 => Status::Cancelled,
             _ => Status::Error,
         }
     }

@@ -3,30 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{DataType, Field, Result, Scalar, Schema, Settings};
-use crate::datasource::{ColumnStatistics, ScanPartition, ScanRequest, TableStatistics};
+use crate::base::{DataType, Field, Scalar, Schema, Settings};
+use crate::datasource::{ColumnStatistics, Described, TableStatistics};
 use crate::logical::{Join, JoinType, LogicalPlan, optimizer};
-
-#[derive(Debug)]
-struct Known(Schema, TableStatistics);
-
-impl TableSource for Known {
-    fn schema(&self) -> &Schema {
-        &self.0
-    }
-    fn format(&self) -> &'static str {
-        "memory"
-    }
-    fn location(&self) -> String {
-        String::new()
-    }
-    fn statistics(&self) -> &TableStatistics {
-        &self.1
-    }
-    fn plan_scan(&self, _: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {
-        Ok(vec![])
-    }
-}
 
 /// Rows, then columns: name, type (`k` key from 0 or 1 to a maximum, `m` money, `s` string, `d` date 1992 to 1998, `i` int) and maximum.
 const TABLES: [(&str, u64, &str); 8] = [
@@ -82,7 +61,7 @@ impl CatalogView for Tpch {
             statistics.push(ColumnStatistics { min, max, null_count: Some(0), distinct_count: None });
         }
         let statistics = TableStatistics { size_bytes: rows * 100, row_count: Some(*rows), columns: statistics };
-        Some(CatalogEntry::Table(Arc::new(Known(Schema::new(fields), statistics))))
+        Some(CatalogEntry::Table(Arc::new(Described { schema: Schema::new(fields), statistics })))
     }
 
     fn names(&self) -> Vec<String> {

@@ -65,11 +65,6 @@ impl ResultFormat {
             _ => self.name(),
         }
     }
-
-    /// Whether the output is bytes rather than text.
-    pub fn is_binary(self) -> bool {
-        matches!(self, ResultFormat::Parquet | ResultFormat::Arrow)
-    }
 }
 
 impl std::str::FromStr for ResultFormat {

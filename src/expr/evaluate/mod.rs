@@ -25,7 +25,7 @@ mod regex;
 mod rounding;
 pub mod scalar;
 mod scatter;
-mod strings;
+pub mod strings;
 mod text;
 pub mod value;
 

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType as ArrowType, Int32Type, Int64Type};
 use memchr::memmem;
 
 use super::value::{Arg, Value, build, build_boolean, build_strings, extent, strings, union_nulls, wrap};
+use crate::base::error::edit_distance;
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
 
@@ -132,21 +133,6 @@ fn initcap(text: &str, out: &mut String) {
         }
         start = c == ' ';
     }
-}
-
-fn levenshtein(a: &str, b: &str) -> i32 {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()] as i32
 }
 
 /// Most bytes that one value made by repeat, lpad, … may have.
@@ -371,7 +357,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
         },
         Levenshtein => {
             let (a, b) = (text(0)?, text(1)?);
-            ints(&|i| levenshtein(a.at(i), b.at(i)))?
+            ints(&|i| edit_distance(a.at(i), b.at(i)) as i32)?
         }
         other => return Err(Error::internal(format!("`{}` is no function of strings", other.name()))),
     };
@@ -447,7 +433,7 @@ mod tests {
         assert_eq!(locate("ü", "äöü", 1), 3);
         assert_eq!(substring_index("www.apache.org", ".", 2), "www.apache");
         assert_eq!(substring_index("www.apache.org", ".", -2), "apache.org");
-        assert_eq!(levenshtein("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
         let mut s = String::new();
         pad("hi", 5, "ab", true, &mut s);
         assert_eq!(s, "abahi");

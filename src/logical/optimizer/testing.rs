@@ -3,43 +3,15 @@
 use std::sync::Arc;
 
 use crate::base::{Attribute, DataType, ExprId, Field, Result, Scalar, Schema, Settings};
-use crate::datasource::{ColumnStatistics, ScanPartition, ScanRequest, TableSource, TableStatistics};
+use crate::datasource::{ColumnStatistics, Described, TableStatistics};
 use crate::expr::{AggregateExpr, AggregateFunction, ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
 use crate::logical::{Join, JoinType, LogicalPlan};
 
 type Apply = fn(LogicalPlan, &Settings) -> Result<LogicalPlan>;
 
-#[derive(Debug)]
-struct TestTable {
-    schema: Schema,
-    statistics: TableStatistics,
-}
-
-impl TableSource for TestTable {
-    fn schema(&self) -> &Schema {
-        &self.schema
-    }
-
-    fn format(&self) -> &'static str {
-        "memory"
-    }
-
-    fn location(&self) -> String {
-        String::new()
-    }
-
-    fn statistics(&self) -> &TableStatistics {
-        &self.statistics
-    }
-
-    fn plan_scan(&self, _: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {
-        Ok(vec![])
-    }
-}
-
 fn relation(name: &str, fields: Vec<Field>, statistics: TableStatistics) -> LogicalPlan {
     let output = fields.iter().map(|f| Attribute::new(f.name.clone(), f.data_type.clone(), f.nullable)).collect();
-    let source = Arc::new(TestTable { schema: Schema::new(fields), statistics });
+    let source = Arc::new(Described { schema: Schema::new(fields), statistics });
     LogicalPlan::Relation { name: name.into(), source, output }
 }
 

@@ -365,7 +365,7 @@ fn group_equal<K: PartialEq>(rows: &mut [u32], key: &impl Fn(u32) -> K) -> bool 
     while start + 1 < rows.len() {
         let first = key(rows[start]);
         let mut end = start + 1;
-        for i in end..rows.len() {
+        for i in start + 1..rows.len() {
             if key(rows[i]) == first {
                 rows.swap(end, i);
                 end += 1;

@@ -41,7 +41,7 @@ impl HashJoin {
     pub fn lower(&self, plan: &Arc<SparkPlan>, broadcast: bool, region: &mut Region) -> Result<()> {
         let kind = self.probe_kind().ok_or_else(|| failure("this type of join"))?;
         region.add(&plan.children[self.build.stream().index()])?;
-        let build = self.build_child(plan);
+        let build = &plan.children[self.build.index()];
         let build_columns = build.output();
         let build_keys = self.keys(self.build).iter().map(|k| region.bind_to(k, &build_columns)).collect::<Result<Vec<_>>>()?;
         let mut fields = vec![];

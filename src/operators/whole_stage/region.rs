@@ -10,7 +10,7 @@ use crate::codegen::state::{Slot, StateLayout};
 use crate::codegen::value::Bounds;
 use crate::codegen::{Op, Pipeline, Sink, Source, support};
 use crate::expr::Expr;
-use crate::operators::{HashJoin, Operator, SparkPlan};
+use crate::operators::{Operator, SparkPlan};
 use crate::rdd::QueryContext;
 use crate::runtime::RowLayout;
 
@@ -260,12 +260,5 @@ pub fn any_value(t: &DataType) -> Scalar {
         DataType::Timestamp => Scalar::Timestamp(1),
         DataType::TimestampNtz => Scalar::TimestampNtz(1),
         other => Scalar::Null(other.clone()),
-    }
-}
-
-impl HashJoin {
-    /// The build side's plan node.
-    pub fn build_child<'p>(&self, plan: &'p Arc<SparkPlan>) -> &'p Arc<SparkPlan> {
-        &plan.children[self.build.index()]
     }
 }

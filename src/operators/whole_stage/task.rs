@@ -174,7 +174,7 @@ impl Task {
     fn drain(&mut self, index: usize) -> Result<(), Failure> {
         if index == 0 {
             for batch in self.shared.input.compute(self.partition, &self.context)? {
-                if let Flow::Stop = self.run_batch(index, &batch?, &mut |_| Ok(()))? {
+                if let Flow::Stop = self.run_batch(index, &batch?)? {
                     break;
                 }
             }
@@ -193,8 +193,8 @@ impl Task {
         }
     }
 
-    /// Runs pipeline `index` over a batch, a piece at a time; `after` sees the task after each piece.
-    fn run_batch(&mut self, index: usize, batch: &RecordBatch, after: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<Flow, Failure> {
+    /// Runs pipeline `index` over a batch, a piece at a time.
+    fn run_batch(&mut self, index: usize, batch: &RecordBatch) -> Result<Flow, Failure> {
         let shared = self.shared.clone();
         let node = shared.node;
         let mut variant = shared.stage.variant(index, false, Some((&self.context.query, node)))?;
@@ -206,21 +206,15 @@ impl Task {
         }
         let columns: Vec<_> = batch.columns().iter().zip(&variant.used).map(|(c, used)| used.then(|| c.clone())).collect();
         let view = self.view.set(&columns, batch.num_rows(), nulls)?;
-        self.pieces(&variant, view, batch.num_rows(), after)
+        self.pieces(&variant, view, batch.num_rows())
     }
 
     fn run_rows(&mut self, index: usize, rows: &[u64]) -> Result<Flow, Failure> {
         let variant = self.shared.stage.variant(index, false, Some((&self.context.query, self.shared.node)))?;
-        self.pieces(&variant, Input::rows(rows), rows.len(), &mut |_| Ok(()))
+        self.pieces(&variant, Input::rows(rows), rows.len())
     }
 
-    fn pieces(
-        &mut self,
-        variant: &Variant,
-        input: Input,
-        rows: usize,
-        after: &mut dyn FnMut(&mut Self) -> Result<()>,
-    ) -> Result<Flow, Failure> {
+    fn pieces(&mut self, variant: &Variant, input: Input, rows: usize) -> Result<Flow, Failure> {
         if self.state.len() < variant.slots {
             self.extend_state();
         }
@@ -228,13 +222,9 @@ impl Task {
             self.context.query.check_cancelled()?;
             let last = (first + ROWS_PER_CALL).min(rows);
             match variant.code.run(&mut self.state, input, first, last) {
-                Status::Done => after(self)?,
-                Status::Stop => {
-                    after(self)?;
-                    return Ok(Flow::Stop);
-                }
+                Status::Done => {}
+                Status::Stop => return Ok(Flow::Stop),
                 Status::Error => return Err(Failure::Row),
-                Status::Cancelled => self.context.query.check_cancelled()?,
             }
         }
         Ok(Flow::More)
@@ -288,7 +278,7 @@ impl Stream {
         while !self.ended && (self.task.output.count as usize) < self.task.batch_size {
             let flow = match &mut self.source {
                 Rows::Batches(batches) => match batches.next() {
-                    Some(batch) => self.task.run_batch(self.last, &batch?, &mut |_| Ok(()))?,
+                    Some(batch) => self.task.run_batch(self.last, &batch?)?,
                     None => Flow::Stop,
                 },
                 Rows::Groups(groups) => {

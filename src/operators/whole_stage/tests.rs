@@ -129,7 +129,7 @@ fn everything() -> (Arc<SparkPlan>, Vec<Attribute>) {
                 Scalar::Timestamp(k * 86_399_999_999 - 10_000_000_000_000),
             ];
             for (c, value) in row.iter_mut().enumerate().skip(1) {
-                if (k as usize * 31 + c * 17) % 7 == 0 {
+                if (k as usize * 31 + c * 17).is_multiple_of(7) {
                     *value = Scalar::Null(types[c].1.clone());
                 }
             }

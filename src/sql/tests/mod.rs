@@ -8,29 +8,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::{DataType, Error, ErrorClass, Field, Location, Result, Schema, Settings};
-use crate::datasource::{ScanPartition, ScanRequest, TableStatistics};
-
-/// A table that has a schema and nothing else.
-#[derive(Debug)]
-struct SchemaOnly(Schema, TableStatistics);
-
-impl TableSource for SchemaOnly {
-    fn schema(&self) -> &Schema {
-        &self.0
-    }
-    fn format(&self) -> &'static str {
-        "memory"
-    }
-    fn location(&self) -> String {
-        String::new()
-    }
-    fn statistics(&self) -> &TableStatistics {
-        &self.1
-    }
-    fn plan_scan(&self, _: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {
-        Ok(vec![])
-    }
-}
+use crate::datasource::{Described, TableStatistics};
 
 /// Tables as `name(column type, …)`, and views.
 #[derive(Default)]
@@ -64,7 +42,10 @@ fn table(definition: &str) -> (String, CatalogEntry) {
         };
         Field::new(column, data_type, true)
     });
-    (name.to_string(), CatalogEntry::Table(Arc::new(SchemaOnly(Schema::new(fields.collect()), TableStatistics::default()))))
+    (
+        name.to_string(),
+        CatalogEntry::Table(Arc::new(Described { schema: Schema::new(fields.collect()), statistics: TableStatistics::default() })),
+    )
 }
 
 fn catalog() -> TestCatalog {

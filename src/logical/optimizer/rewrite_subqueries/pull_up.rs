@@ -71,7 +71,7 @@ fn through_project(mut list: Vec<Expr>, input: LogicalPlan, outer: &BTreeSet<Exp
     }
     let Some(mut d) = pull_up(input, outer)? else { return Ok(None) };
     d.defaults = d.defaults.map(|below| definitions(&list).into_iter().map(|(id, e)| (id, substitute(e, &below))).collect());
-    let kept: BTreeSet<ExprId> = list.iter().filter_map(|e| matches!(e, Expr::Attribute(_)).then(|| e.to_attribute().id)).collect();
+    let kept: BTreeSet<ExprId> = list.iter().filter(|e| matches!(e, Expr::Attribute(_))).map(|e| e.to_attribute().id).collect();
     list.extend(inner_attributes(&d.predicates, outer).iter().filter(|a| !kept.contains(&a.id)).map(attribute));
     d.plan = LogicalPlan::Project { list, input: Box::new(d.plan) };
     Ok(Some(d))
