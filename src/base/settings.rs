@@ -48,6 +48,7 @@ settings! {
     ANSI_ENABLED = "sql.ansi.enabled", Kind::Bool, "true", "true", "Overflow, division by zero and invalid casts are errors; only true is supported.";
     CODEGEN_ENABLED = "sql.codegen.wholeStage", Kind::Bool, "true", "true", "Group operators into compiled stages.";
     CODEGEN_MAX_FIELDS = "sql.codegen.maxFields", Kind::Int, "200", "100", "Operators with more fields (nested ones counted) are not fused.";
+    CODEGEN_CACHE_MAX_ENTRIES = "sql.codegen.cache.maxEntries", Kind::Int, "1000", "100", "Compiled functions kept for later queries of the same shape; 0 keeps none.";
     CODEGEN_FALLBACK = "sql.codegen.fallback", Kind::Bool, "true", "true", "Run a stage interpreted when it cannot be compiled, instead of failing the query.";
     FILES_MAX_PARTITION_BYTES = "sql.files.maxPartitionBytes", Kind::Size, "128MB", "128MB", "Most bytes of files packed into one partition.";
     FILES_OPEN_COST = "sql.files.openCostInBytes", Kind::Size, "4MB", "4MB", "What opening a file costs, in bytes that could be read meanwhile.";

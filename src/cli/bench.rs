@@ -13,6 +13,7 @@ use super::{generate, output, tpch};
 use crate::api::Session;
 use crate::base::{Error, ErrorClass, Result};
 use crate::datasource;
+use crate::planning::ExplainLevel;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -51,6 +52,9 @@ pub(super) struct Arguments {
     /// Compare answers: with the stored ones where there are (tpch at sf 0.01), and between modes
     #[arg(long)]
     check: bool,
+    /// Print the plan of each query and mode with the metrics of its last run
+    #[arg(long)]
+    analyze: bool,
     /// Any setting; repeatable
     #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = options::parse_pair)]
     conf: Vec<(String, String)>,
@@ -85,6 +89,8 @@ struct Measured {
     compile: Duration,
     rows: usize,
     answer: Option<Answer>,
+    /// The plan with metrics.
+    analyzed: Option<String>,
 }
 
 impl Measured {
@@ -112,6 +118,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                 Ok(measured) => {
                     if let Err(e) = check(arguments, query, &measured, &by_mode) {
                         failures.push(format!("query {} in mode {}: {}", query.number, mode.name(), e.message));
+                    }
+                    if let Some(text) = &measured.analyzed {
+                        output::print(&format!("-- query {}, {}\n{text}\n", query.number, mode.name()))?;
                     }
                     by_mode.insert(m, measured);
                 }
@@ -223,7 +232,7 @@ fn cached_tpch(scale: f64) -> Result<PathBuf> {
 }
 
 fn measure(session: &Session, query: &Query, arguments: &Arguments) -> Result<Measured> {
-    let mut measured = Measured { times: vec![], plan: Duration::ZERO, compile: Duration::ZERO, rows: 0, answer: None };
+    let mut measured = Measured { times: vec![], plan: Duration::ZERO, compile: Duration::ZERO, rows: 0, answer: None, analyzed: None };
     for run in 0..=arguments.runs.max(1) {
         let start = std::time::Instant::now();
         // Statements before the last (a view that the query uses) belong to the query and its time.
@@ -247,6 +256,9 @@ fn measure(session: &Session, query: &Query, arguments: &Arguments) -> Result<Me
         measured.times.push(time);
         measured.plan = timings.parse + timings.optimize + timings.plan;
         measured.compile = timings.compile;
+        if arguments.analyze && run == arguments.runs.max(1) {
+            measured.analyzed = Some(execution.explain(ExplainLevel::Analyze)?);
+        }
     }
     measured.times.sort_unstable();
     Ok(measured)

@@ -9,12 +9,13 @@
 //! | `expr` and its families (`arithmetic`, `compare`, `cast`, `function`) | expressions to values |
 //! | `value`, `scope`, `emitter` | nullable values; where columns come from; control flow, hoisting, the error flag |
 //! | `state` | the slots that generated code reads in place of addresses and constants |
-//! | `module`, `dump` | Cranelift's module, freeing, annotated texts |
+//! | `module`, `cache`, `dump` | Cranelift's module, freeing, functions kept for later queries, annotated texts |
 //! | `support`, `bounds` | what can be compiled; what cannot overflow |
 
 pub mod aggregate;
 pub mod arithmetic;
 pub mod bounds;
+pub mod cache;
 pub mod cast;
 pub mod compare;
 pub mod dump;

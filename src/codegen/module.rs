@@ -1,7 +1,6 @@
 //! Cranelift's JIT module: declared symbols, compiled pipelines, their texts, and the freeing of their memory.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{AbiParam, FuncRef, Signature, types};
@@ -10,6 +9,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 
+use super::cache::CACHE;
 use crate::base::{Error, ErrorClass, Result, Settings, settings as keys};
 use crate::runtime::symbols::{SYMBOLS, Symbol, Type};
 use crate::runtime::{ColumnView, Input, Status};
@@ -32,17 +32,15 @@ pub enum Dump {
 
 /// One compiled function.
 pub struct Code {
-    pub name: String,
     /// CLIF as generated, annotated by operator; only with [`Dump::Texts`].
     pub clif: String,
     pub clif_optimized: String,
     pub disassembly: String,
     /// Bytes of machine code.
     pub size: usize,
-    pub compile_time: Duration,
     entry: PipelineFn,
     /// Owns the code pages; dropped after the last user of the code.
-    _memory: Arc<Memory>,
+    _memory: Memory,
 }
 
 impl Code {
@@ -67,7 +65,7 @@ unsafe impl Sync for Memory {}
 impl Drop for Memory {
     fn drop(&mut self) {
         if let Some(module) = self.0.take() {
-            // SAFETY: every Code holds this memory, so no code of the module runs or can be called any more.
+            // SAFETY: the only Code of the module is being dropped, so no code of the module runs or can be called any more.
             unsafe { module.free_memory() };
         }
     }
@@ -78,29 +76,30 @@ pub struct Compiler {
     module: JITModule,
     context: Context,
     dump: Dump,
-    started: Instant,
+    /// What the code depends on besides the CLIF.
+    flags: (String, bool),
+    /// Functions kept for later queries.
+    most_kept: usize,
 }
 
-/// The machine description for these settings, made once.
-fn isa(settings: &Settings) -> Result<OwnedTargetIsa> {
+/// The machine description for an optimization level, with or without verifier; made once.
+fn isa(key: &(String, bool)) -> Result<OwnedTargetIsa> {
     static MADE: Mutex<Vec<((String, bool), OwnedTargetIsa)>> = Mutex::new(vec![]);
-    let verifier = settings.bool(&keys::JIT_VERIFIER) || cfg!(debug_assertions);
-    let key = (settings.text(&keys::JIT_OPT_LEVEL).to_string(), verifier);
     let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
-    if let Some((_, isa)) = made.iter().find(|(k, _)| *k == key) {
+    if let Some((_, isa)) = made.iter().find(|(k, _)| k == key) {
         return Ok(isa.clone());
     }
     let mut flags = settings::builder();
     let mut set = |k: &str, v: &str| flags.set(k, v).map_err(failure);
     set("opt_level", &key.0)?;
-    set("enable_verifier", if verifier { "true" } else { "false" })?;
+    set("enable_verifier", if key.1 { "true" } else { "false" })?;
     set("is_pic", "false")?;
     set("use_colocated_libcalls", "false")?;
     set("enable_probestack", "false")?;
     set("unwind_info", "false")?;
     set("enable_llvm_abi_extensions", "true")?;
     let isa = cranelift_native::builder().map_err(failure)?.finish(settings::Flags::new(flags)).map_err(failure)?;
-    made.push((key, isa.clone()));
+    made.push((key.clone(), isa.clone()));
     Ok(isa)
 }
 
@@ -108,15 +107,17 @@ impl Compiler {
     /// # Errors
     /// `Codegen` when the machine is not supported.
     pub fn new(settings: &Settings, dump: Dump) -> Result<Self> {
-        let started = Instant::now();
-        let mut builder = JITBuilder::with_isa(isa(settings)?, default_libcall_names());
+        let verifier = settings.bool(&keys::JIT_VERIFIER) || cfg!(debug_assertions);
+        let flags = (settings.text(&keys::JIT_OPT_LEVEL).to_string(), verifier);
+        let most_kept = settings.int(&keys::CODEGEN_CACHE_MAX_ENTRIES).max(0) as usize;
+        let mut builder = JITBuilder::with_isa(isa(&flags)?, default_libcall_names());
         for symbol in SYMBOLS {
             builder.symbol(symbol.name, (symbol.address)());
         }
         let module = JITModule::new(builder);
         let mut context = module.make_context();
         context.func.signature = pipeline_signature(module.isa().default_call_conv());
-        Ok(Self { module, context, dump, started })
+        Ok(Self { module, context, dump, flags, most_kept })
     }
 
     /// The function to fill, and the module that resolves symbols.
@@ -130,11 +131,27 @@ impl Compiler {
         functions.filter_map(|(id, f)| Some((format!("u0:{} ", id.as_u32()), format!("{} ", f.name.as_ref()?)))).collect()
     }
 
-    /// Compiles the function; `operators` are the names of its operators, by source location less one.
+    /// The function's code: kept from before, or compiled. `operators` are the names of its operators, by source location less
+    /// one.
     ///
     /// # Errors
     /// `Codegen` for what Cranelift refuses.
-    pub fn finish(mut self, name: &str, operators: &[&str]) -> Result<Code> {
+    pub fn finish(self, name: &str, operators: &[&str]) -> Result<Arc<Code>> {
+        if self.dump == Dump::Texts || self.most_kept == 0 {
+            return self.define(name, operators).map(Arc::new);
+        }
+        let symbols: Vec<_> = self.module.declarations().get_functions().map(|(_, f)| &f.name).collect();
+        let key = CACHE.key((&self.context.func.stencil, symbols, &self.flags));
+        if let Some(kept) = CACHE.get(key) {
+            return Ok(kept);
+        }
+        let most_kept = self.most_kept;
+        let code = Arc::new(self.define(name, operators)?);
+        CACHE.put(key, code.clone(), most_kept);
+        Ok(code)
+    }
+
+    fn define(mut self, name: &str, operators: &[&str]) -> Result<Code> {
         let texts = self.dump == Dump::Texts;
         if texts {
             self.context.func.dfg.resolve_all_aliases();
@@ -142,7 +159,6 @@ impl Compiler {
         let symbols: Vec<(String, String)> = if texts { self.symbols() } else { vec![] };
         let annotate = |function: &cranelift_codegen::ir::Function| super::dump::annotated(function, name, &symbols, operators);
         let clif = if texts { annotate(&self.context.func) } else { String::new() };
-        let started = self.started;
         let id = self.module.declare_function(name, Linkage::Export, &self.context.func.signature).map_err(failure)?;
         self.module.define_function(id, &mut self.context).map_err(|e| match e {
             cranelift_module::ModuleError::Compilation(c) => failure(format!("{name}: {c:?}")),
@@ -163,9 +179,7 @@ impl Compiler {
         let address = self.module.get_finalized_function(id);
         // SAFETY: the function was declared with pipeline_signature, which is PipelineFn's.
         let entry = unsafe { std::mem::transmute::<*const u8, PipelineFn>(address) };
-        let compile_time = started.elapsed();
-        let memory = Arc::new(Memory(Some(self.module)));
-        Ok(Code { name: name.to_string(), clif, clif_optimized, disassembly, size, compile_time, entry, _memory: memory })
+        Ok(Code { clif, clif_optimized, disassembly, size, entry, _memory: Memory(Some(self.module)) })
     }
 }
 

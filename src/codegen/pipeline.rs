@@ -11,6 +11,8 @@
 //!
 //! `produce` is the source's loop; `consume` emits operator `index` for one row and, inside, whatever comes after it.
 
+use std::sync::Arc;
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
 use cranelift_frontend::FunctionBuilderContext;
@@ -92,11 +94,31 @@ pub struct Emission<'p> {
     pub accumulators: Option<Accumulators>,
 }
 
-/// Compiles the variant of a pipeline for batches without NULLs, or for all.
+/// A pipeline as CLIF, not yet machine code.
+pub struct Emitted<'p> {
+    compiler: Compiler,
+    pipeline: &'p Pipeline,
+    nulls: bool,
+    /// The input columns that the code reads.
+    pub used: Vec<bool>,
+}
+
+impl Emitted<'_> {
+    /// # Errors
+    /// `Codegen`: the stage must run interpreted.
+    pub fn finish(self) -> Result<Arc<Code>> {
+        let Pipeline { name, source, ops, sink } = self.pipeline;
+        let name = format!("{name}{}", if self.nulls { "_nulls" } else { "" });
+        let names: Vec<&str> = std::iter::once(&source.0).chain(ops.iter().map(|o| &o.0)).chain([&sink.0]).map(String::as_str).collect();
+        self.compiler.finish(&name, &names)
+    }
+}
+
+/// Emits the variant of a pipeline for batches without NULLs, or for all.
 ///
 /// # Errors
 /// `Codegen`: the stage must run interpreted.
-pub fn compile(pipeline: &Pipeline, layout: &mut StateLayout, settings: &Settings, nulls: bool, dump: Dump) -> Result<(Code, Vec<bool>)> {
+pub fn emit<'p>(pipeline: &'p Pipeline, layout: &mut StateLayout, settings: &Settings, nulls: bool, dump: Dump) -> Result<Emitted<'p>> {
     let mut compiler = Compiler::new(settings, dump)?;
     let mut context = FunctionBuilderContext::new();
     let columns = match &pipeline.source.1 {
@@ -116,14 +138,7 @@ pub fn compile(pipeline: &Pipeline, layout: &mut StateLayout, settings: &Setting
         (Sink::Aggregate(sink), Some(accumulators)) => e.store_accumulators(sink, accumulators),
         _ => Ok(()),
     })?;
-    let name = format!("{}{}", pipeline.name, if nulls { "_nulls" } else { "" });
-    let names: Vec<&str> = std::iter::once(&pipeline.source.0)
-        .chain(pipeline.ops.iter().map(|o| &o.0))
-        .chain([&pipeline.sink.0])
-        .map(String::as_str)
-        .collect();
-    let code = compiler.finish(&name, &names)?;
-    Ok((code, used))
+    Ok(Emitted { compiler, pipeline, nulls, used })
 }
 
 impl Emitter<'_> {

@@ -155,6 +155,11 @@ impl JobRunner for Scheduler {
                 .collect()
         })
     }
+
+    fn background(&self, work: Box<dyn FnOnce() + Send>) {
+        // Whoever needs the outcome asks for it again, and meets the panic in a task.
+        self.pool.spawn(move || drop(catch_unwind(AssertUnwindSafe(work))));
+    }
 }
 
 /// Batches of a running query; dropping it stops the query.

@@ -22,6 +22,10 @@ impl JobRunner for TestRunner {
         shuffles_of(rdd, context)?;
         partitions.iter().map(|p| rdd.compute(*p, &task(*p, context))?.collect()).collect()
     }
+
+    fn background(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
 }
 
 fn task(partition: usize, query: &Arc<QueryContext>) -> TaskContext {

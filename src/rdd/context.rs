@@ -19,6 +19,9 @@ pub trait JobRunner: Send + Sync {
     /// # Errors
     /// The first error of any task; a panic in a task is an error.
     fn run_job(&self, rdd: &Rdd, partitions: &[usize], context: &Arc<QueryContext>) -> Result<Vec<Vec<RecordBatch>>>;
+
+    /// Runs `work` when a worker has nothing better to do; it must not block on jobs.
+    fn background(&self, work: Box<dyn FnOnce() + Send>);
 }
 
 /// State of one running query.

@@ -102,6 +102,7 @@ impl HashJoin {
             })
             .collect();
         region.objects.push(Object::Join(Box::new(JoinObject {
+            node: plan.id,
             table,
             null_row,
             flags,

@@ -1,6 +1,8 @@
 //! Build sides of compiled joins: from batches to join tables.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat;
@@ -39,6 +41,7 @@ pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task
 }
 
 fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Result<JoinTable> {
+    let start = Instant::now();
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let keys: Vec<Vec<ArrayRef>> = batches.iter().map(|b| evaluate_all(&join.keys, b)).collect::<Result<_>>()?;
     let dense = dense(&keys, rows)?;
@@ -66,7 +69,9 @@ fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Resu
     };
     let width = columns.first().map_or(0, Vec::len);
     let columns = (0..width).map(whole).collect::<Result<Vec<_>>>()?;
-    JoinTable::build(join.layout.clone(), &words, dense, columns, task.query.settings.threads())
+    let table = JoinTable::build(join.layout.clone(), &words, dense, columns, task.query.settings.threads())?;
+    task.query.metric(join.node, "buildTime").fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    Ok(table)
 }
 
 /// Whether there is one key, of integers close enough together for a bucket each: the least, and the range.

@@ -40,6 +40,8 @@ impl Object {
 /// What a join's table is built from.
 #[derive(Debug, Clone)]
 pub struct JoinObject {
+    /// The plan node whose metrics are the join's.
+    pub node: u64,
     pub table: Slot,
     pub null_row: Slot,
     pub flags: Slot,

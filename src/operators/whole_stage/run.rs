@@ -64,6 +64,10 @@ impl WholeStageCodegen {
         let auto = context.settings.text(&settings::MODE) == "auto";
         let least = context.settings.int(&settings::JIT_MIN_ROWS).max(0) as u64;
         let scanned = scanned_rows(&input_plan);
+        if !auto || scanned.is_some_and(|rows| rows >= least) {
+            let (shared, query) = (shared.clone(), context.clone());
+            context.runner.background(Box::new(move || drop(shared.stage.compile_all(&query, shared.node))));
+        }
         Ok(Rdd::new(name, partitions, dependencies, move |p, task| {
             if auto && rows_to_come(&shared.input, scanned).is_some_and(|rows| rows < least) {
                 return shared.interpreted.compute(p, task);

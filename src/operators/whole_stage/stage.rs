@@ -1,13 +1,13 @@
 //! A compiled stage: pipelines whose functions are made when first needed.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::WholeStageCodegen;
 use super::region::{Object, Region, any_value, resolve_in};
 use crate::base::{Attribute, Error, Result, Settings};
-use crate::codegen::pipeline::compile;
+use crate::codegen::pipeline::emit;
 use crate::codegen::state::{Slot, StateLayout};
 use crate::codegen::{Code, Dump, Pipeline, Source};
 use crate::expr::Expr;
@@ -16,7 +16,8 @@ use crate::rdd::QueryContext;
 
 /// A function and the input columns that it reads.
 pub struct Variant {
-    pub code: Code,
+    pub code: Arc<Code>,
+    pub compile_time: Duration,
     pub used: Vec<bool>,
     /// Slots that the function's code knows; a task's state must have as many.
     pub slots: usize,
@@ -39,6 +40,8 @@ pub struct Stage {
     pub layout: Mutex<StateLayout>,
     pub settings: Settings,
     dump: Dump,
+    /// Pipelines that someone has begun to compile.
+    begun: AtomicUsize,
 }
 
 impl Stage {
@@ -53,7 +56,23 @@ impl Stage {
             layout: Mutex::new(region.layout),
             settings,
             dump,
+            begun: AtomicUsize::new(0),
         }
+    }
+
+    /// Compiles every pipeline for batches without NULLs; callers at the same time share the work.
+    ///
+    /// # Errors
+    /// `Codegen`.
+    pub fn compile_all(&self, context: &QueryContext, node: u64) -> Result<()> {
+        loop {
+            let begun = self.begun.fetch_add(1, Ordering::Relaxed);
+            if begun >= self.pipelines.len() {
+                break;
+            }
+            self.variant(begun, false, Some((context, node)))?;
+        }
+        (0..self.pipelines.len()).try_for_each(|i| self.variant(i, false, Some((context, node))).map(drop))
     }
 
     /// The function of pipeline `index` for batches with (or without) NULLs, compiled at the first call.
@@ -65,13 +84,19 @@ impl Stage {
         let nulls = nulls && pipeline.can_have_nulls();
         pipeline.variants[usize::from(nulls)]
             .get_or_init(|| {
-                let mut layout = self.layout.lock().unwrap_or_else(|e| e.into_inner());
-                let (code, used) = compile(&pipeline.pipeline, &mut layout, &self.settings, nulls, self.dump)?;
+                let start = Instant::now();
+                let (emitted, slots) = {
+                    let mut layout = self.layout.lock().unwrap_or_else(|e| e.into_inner());
+                    (emit(&pipeline.pipeline, &mut layout, &self.settings, nulls, self.dump)?, layout.len())
+                };
+                let used = emitted.used.clone();
+                let code = emitted.finish()?;
+                let compile_time = start.elapsed();
                 if let Some((context, node)) = context {
-                    context.metric(node, "compileTime").fetch_add(code.compile_time.as_nanos() as u64, Ordering::Relaxed);
+                    context.metric(node, "compileTime").fetch_add(compile_time.as_nanos() as u64, Ordering::Relaxed);
                     context.metric(node, "codeSize").fetch_add(code.size as u64, Ordering::Relaxed);
                 }
-                Ok(Arc::new(Variant { code, used, slots: layout.len() }))
+                Ok(Arc::new(Variant { code, compile_time, used, slots }))
             })
             .clone()
     }
@@ -153,7 +178,7 @@ pub fn compile_stage(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Resu
                 all.push_str(one);
             }
             out.code_size += code.size;
-            out.compile_time += code.compile_time;
+            out.compile_time += variant.compile_time;
         }
     }
     Ok(Arc::new(out))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arrow::array::{Array, RecordBatch};
 
@@ -32,6 +33,8 @@ pub struct Task {
     /// Objects by their place in the stage.
     tables: Vec<Owned>,
     batch_size: usize,
+    /// The metric of time in compiled code.
+    time: Arc<AtomicU64>,
 }
 
 /// What a task owns for an [`Object`].
@@ -67,9 +70,7 @@ impl Task {
     /// # Errors
     /// What the input or the rows meet.
     pub fn start(shared: Arc<Shared>, partition: usize, context: &TaskContext) -> Result<BatchStream> {
-        let compiled = (0..shared.stage.pipelines.len())
-            .try_for_each(|i| shared.stage.variant(i, false, Some((&context.query, shared.node))).map(drop));
-        if let Err(e) = compiled {
+        if let Err(e) = shared.stage.compile_all(&context.query, shared.node) {
             let fallback = context.query.settings.bool(&crate::base::settings::CODEGEN_FALLBACK);
             return if fallback { shared.interpreted.compute(partition, context) } else { Err(e) };
         }
@@ -103,6 +104,7 @@ impl Task {
             output,
             tables: vec![],
             batch_size,
+            time: context.query.metric(shared.node, "pipelineTime"),
             shared: shared.clone(),
             partition,
             context,
@@ -218,16 +220,21 @@ impl Task {
         if self.state.len() < variant.slots {
             self.extend_state();
         }
+        let start = Instant::now();
+        let mut status = Status::Done;
         for first in (0..rows).step_by(ROWS_PER_CALL) {
             self.context.query.check_cancelled()?;
-            let last = (first + ROWS_PER_CALL).min(rows);
-            match variant.code.run(&mut self.state, input, first, last) {
-                Status::Done => {}
-                Status::Stop => return Ok(Flow::Stop),
-                Status::Error => return Err(Failure::Row),
+            status = variant.code.run(&mut self.state, input, first, (first + ROWS_PER_CALL).min(rows));
+            if status != Status::Done {
+                break;
             }
         }
-        Ok(Flow::More)
+        self.time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        match status {
+            Status::Done => Ok(Flow::More),
+            Status::Stop => Ok(Flow::Stop),
+            Status::Error => Err(Failure::Row),
+        }
     }
 
     /// After a failure: the interpreter runs the partition and reports the error as it would have met it. `emitted` rows have gone

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::region::lowerable;
+use super::region::{Region, lowerable, resolve_in};
+use super::stage::Stage;
 use super::{WholeStageCodegen, compile};
 use crate::base::{Attribute, DataType, ErrorClass, ExprId, Scalar};
+use crate::codegen::Dump;
 use crate::expr::{AggregateFunction as F, ArithmeticOp, ComparisonOp, Expr, coerce};
 use crate::logical::JoinType;
 use crate::operators::test_support::{call, local_table, run, test_context, two_phase};
@@ -381,4 +383,17 @@ fn texts_name_operators_and_hold_no_address() {
     assert!(stage.clif().contains("; Project") || stage.clif().contains("; Output"), "{}", stage.clif());
     assert!(stage.disassembly().contains("stage1_pipeline0"), "{}", stage.disassembly());
     assert_eq!(stage.clif(), compile(&plan, &context).unwrap().clif());
+}
+
+#[test]
+fn queries_that_differ_in_constants_share_code() {
+    let (input, columns) = everything();
+    let code = |least: i64| {
+        let condition = compare(ComparisonOp::Greater, column(&columns[0]), literal(Scalar::Long(least)));
+        let plan = filter(condition, &SparkPlan::new(Operator::InputAdapter, vec![input.clone()]));
+        let context = test_context(&[]);
+        let region = Region::lower(&plan, 1, &resolve_in(&context)).unwrap();
+        Stage::new(region, context.settings.clone(), Dump::Nothing).variant(0, false, None).unwrap().code.clone()
+    };
+    assert!(Arc::ptr_eq(&code(7), &code(8)));
 }
