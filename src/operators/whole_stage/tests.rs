@@ -392,7 +392,8 @@ fn queries_that_differ_in_constants_share_code() {
         let condition = compare(ComparisonOp::Greater, column(&columns[0]), literal(Scalar::Long(least)));
         let plan = filter(condition, &SparkPlan::new(Operator::InputAdapter, vec![input.clone()]));
         let context = test_context(&[]);
-        let region = Region::lower(&plan, 1, &resolve_in(&context)).unwrap();
+        let resolve = resolve_in(&context);
+        let region = Region::lower(&plan, 1, &resolve).unwrap();
         Stage::new(region, context.settings.clone(), Dump::Nothing).variant(0, false, None).unwrap().code.clone()
     };
     assert!(Arc::ptr_eq(&code(7), &code(8)));
