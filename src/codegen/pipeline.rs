@@ -23,14 +23,14 @@ use super::emitter::{Emitter, trusted};
 use super::expr::lazy;
 use super::module::{Code, Compiler, Dump};
 use super::output::OutputSink;
-use super::probe::Probe;
+use super::probe::{Probe, ProbeKind};
 use super::scope::{Column, Row, Scope, input_column};
 use super::state::{SELECTION, Slot, StateLayout};
 use super::value::{Bounds, clif_type, type_bounds};
 use crate::base::{DataType, Result, Settings};
 use crate::expr::Expr;
-use crate::runtime::Status;
 use crate::runtime::row::RowField;
+use crate::runtime::{Form, Status};
 
 /// A column of the pipeline's input.
 #[derive(Debug, Clone)]
@@ -90,6 +90,8 @@ pub struct Pipeline {
 /// What the emission of a pipeline carries along.
 pub struct Emission<'p> {
     pub pipeline: &'p Pipeline,
+    /// The forms of the tables that it probes.
+    pub forms: &'p [(Slot, Form)],
     /// Of an aggregate without keys.
     pub accumulators: Option<Accumulators>,
 }
@@ -114,11 +116,18 @@ impl Emitted<'_> {
     }
 }
 
-/// Emits the variant of a pipeline for batches without NULLs, or for all.
+/// Emits the variant of a pipeline for batches without NULLs, or for all, and for join tables of these forms.
 ///
 /// # Errors
 /// `Codegen`: the stage must run interpreted.
-pub fn emit<'p>(pipeline: &'p Pipeline, layout: &mut StateLayout, settings: &Settings, nulls: bool, dump: Dump) -> Result<Emitted<'p>> {
+pub fn emit<'p>(
+    pipeline: &'p Pipeline,
+    layout: &mut StateLayout,
+    settings: &Settings,
+    nulls: bool,
+    forms: &[(Slot, Form)],
+    dump: Dump,
+) -> Result<Emitted<'p>> {
     let mut compiler = Compiler::new(settings, dump)?;
     let mut context = FunctionBuilderContext::new();
     let columns = match &pipeline.source.1 {
@@ -128,7 +137,7 @@ pub fn emit<'p>(pipeline: &'p Pipeline, layout: &mut StateLayout, settings: &Set
     let (function, module) = compiler.parts();
     let config = module.isa().frontend_config();
     let mut e = Emitter::new(function, &mut context, module, layout, columns, nulls);
-    let mut emission = Emission { pipeline, accumulators: None };
+    let mut emission = Emission { pipeline, forms, accumulators: None };
     e.mark_operator(0);
     if let Sink::Aggregate(sink) = &pipeline.sink.1 {
         emission.accumulators = e.begin_accumulators(sink);
@@ -173,7 +182,8 @@ impl Emitter<'_> {
         match &emission.pipeline.source.1 {
             Source::Batches(columns) => {
                 let selecting = self.selection_conjuncts(emission);
-                if selecting.is_empty() {
+                let early = early_probes(emission, columns);
+                if selecting.is_empty() && early.is_empty() {
                     return self.counted_loop(first, last, |e, i| {
                         let row = e.batch_row(columns, i);
                         e.consume(emission, 0, &row)
@@ -181,7 +191,11 @@ impl Emitter<'_> {
                 }
                 self.mark_operator(1);
                 let selection = self.slot(SELECTION);
-                let selected = self.select(columns, &selecting, selection)?;
+                let mut selected = self.select(columns, &selecting, selection)?;
+                for probe in &early {
+                    self.mark_operator(probe.index + 1);
+                    selected = self.pass_early(columns, probe, selection, selected)?;
+                }
                 self.mark_operator(0);
                 let zero = self.b.ins().iconst(types::I64, 0);
                 self.counted_loop(zero, selected, |e, k| {
@@ -283,14 +297,62 @@ impl Emitter<'_> {
                     None => holds,
                 });
             }
-            if let Some(pass) = pass {
-                let pass = e.b.ins().uextend(types::I64, pass);
-                let n = e.b.ins().iadd(n, pass);
-                e.b.def_var(count, n);
-            }
+            let n = match pass {
+                Some(pass) => {
+                    let pass = e.b.ins().uextend(types::I64, pass);
+                    e.b.ins().iadd(n, pass)
+                }
+                None => e.b.ins().iadd_imm_s(n, 1),
+            };
+            e.b.def_var(count, n);
             Ok(())
         })?;
         Ok(self.b.use_var(count))
+    }
+
+    /// Takes the rows that the probe would drop out of the first `selected` of the selection vector, if that is wanted; returns how
+    /// many are left.
+    ///
+    /// ```text
+    /// if wanted { n = 0; for i in selection[..selected] { selection[n] = i; n += test(i) } }
+    /// ```
+    fn pass_early(&mut self, columns: &[InputColumn], early: &EarlyProbe, selection: ir::Value, selected: ir::Value) -> Result<ir::Value> {
+        let slots = early.probe.early;
+        let wanted = self.load_slot(slots.wanted, types::I64);
+        let count = self.b.declare_var(types::I64);
+        let left = self.either(
+            wanted,
+            &[types::I64],
+            |e| {
+                let zero = e.b.ins().iconst(types::I64, 0);
+                e.b.def_var(count, zero);
+                e.counted_loop(zero, selected, |e, k| {
+                    let offset = e.b.ins().ishl_imm_u(k, 2);
+                    let address = e.b.ins().iadd(selection, offset);
+                    let i = e.b.ins().uload32(trusted(), address, 0);
+                    let n = e.b.use_var(count);
+                    let offset = e.b.ins().ishl_imm_u(n, 2);
+                    let address = e.b.ins().iadd(selection, offset);
+                    e.b.ins().istore32(trusted(), i, address, 0);
+                    let row = e.batch_row(columns, i);
+                    let keys: Vec<&Expr> = early.keys.iter().collect();
+                    let pass = e.early_test(early.probe, early.form, &keys, &row)?;
+                    let pass = e.b.ins().uextend(types::I64, pass);
+                    let n = e.b.ins().iadd(n, pass);
+                    e.b.def_var(count, n);
+                    Ok(())
+                })?;
+                let left = e.b.use_var(count);
+                for (slot, more) in [(slots.seen, selected), (slots.kept, left)] {
+                    let sum = e.load_slot(slot, types::I64);
+                    let sum = e.b.ins().iadd(sum, more);
+                    e.store_slot(slot, sum);
+                }
+                Ok(vec![left])
+            },
+            |_| Ok(vec![selected]),
+        )?;
+        Ok(left[0])
     }
 
     /// Cheap conjuncts together behind one branch, each dear or failing one behind its own.
@@ -327,7 +389,7 @@ impl Emitter<'_> {
                 let projected = Row::new(self, columns);
                 self.consume(emission, index + 1, &projected)
             }
-            Op::Probe(probe) => self.probe(probe, row, &mut |e, joined| e.consume(emission, index + 1, joined)),
+            Op::Probe(probe) => self.probe(probe, emission.form(probe), row, &mut |e, joined| e.consume(emission, index + 1, joined)),
             Op::Expand(projections) => self.expand(projections, row, emission, index),
             Op::Limit(slot) => self.limit(*slot, |e| e.consume(emission, index + 1, row)),
         }
@@ -362,4 +424,74 @@ impl Emitter<'_> {
         self.store_slot(slot, left);
         then(self)
     }
+}
+
+impl Emission<'_> {
+    fn form(&self, probe: &Probe) -> Form {
+        self.forms.iter().find(|(table, _)| *table == probe.table).map_or(Form::Hashed, |(_, form)| *form)
+    }
+}
+
+/// A probe of which the input's columns alone tell which rows it drops.
+struct EarlyProbe<'p> {
+    index: usize,
+    probe: &'p Probe,
+    form: Form,
+    /// Its keys over the pipeline's input.
+    keys: Vec<Expr>,
+}
+
+/// The probes that may drop rows before any operator sees them: no error of an operator before them can get lost so, and no
+/// operator counts the rows.
+fn early_probes<'p>(emission: &Emission<'p>, input: &[InputColumn]) -> Vec<EarlyProbe<'p>> {
+    let mut found = vec![];
+    // Columns as expressions over the input, where they are that.
+    let column = |(index, c): (usize, &InputColumn)| Some(Expr::Column { index, data_type: c.data_type.clone(), nullable: c.nullable });
+    let mut columns: Vec<Option<Expr>> = input.iter().enumerate().map(column).collect();
+    let over_input = |e: &Expr, columns: &[Option<Expr>]| {
+        let mut known = true;
+        let out = e.clone().transform_up(&mut |e| match e {
+            Expr::Column { index, .. } => Ok(columns[index].clone().unwrap_or_else(|| {
+                known = false;
+                e
+            })),
+            other => Ok(other),
+        });
+        out.ok().filter(|_| known)
+    };
+    for (index, (_, op)) in emission.pipeline.ops.iter().enumerate() {
+        match op {
+            Op::Filter(conjuncts) => {
+                if conjuncts.iter().any(Expr::can_fail) {
+                    break;
+                }
+            }
+            Op::Project(list) => columns = list.iter().map(|e| over_input(e, &columns)).collect(),
+            Op::Probe(probe) => {
+                let form = emission.form(probe);
+                let drops = match probe.kind {
+                    ProbeKind::Inner | ProbeKind::Semi => true,
+                    ProbeKind::Anti => form == Form::Set,
+                    ProbeKind::Outer | ProbeKind::NullAwareAnti | ProbeKind::Existence => false,
+                };
+                let keys: Option<Vec<Expr>> = probe.keys.iter().map(|(k, ..)| over_input(k, &columns)).collect();
+                let cheap = |k: &Expr| !lazy(k) && !matches!(k.data_type(), DataType::String | DataType::Binary);
+                if let Some(keys) = keys.filter(|keys| drops && keys.iter().all(cheap)) {
+                    found.push(EarlyProbe { index, probe, form, keys });
+                }
+                if probe.condition.as_ref().is_some_and(Expr::can_fail) {
+                    break;
+                }
+                let build = vec![None; probe.build.len()];
+                match probe.kind {
+                    ProbeKind::Inner | ProbeKind::Outer if probe.build_first => columns = [build, columns].concat(),
+                    ProbeKind::Inner | ProbeKind::Outer => columns = [columns, build].concat(),
+                    ProbeKind::Existence => columns.push(None),
+                    ProbeKind::Semi | ProbeKind::Anti | ProbeKind::NullAwareAnti => {}
+                }
+            }
+            Op::Expand(_) | Op::Limit(_) => break,
+        }
+    }
+    found
 }

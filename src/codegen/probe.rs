@@ -7,11 +7,11 @@ use super::emitter::{Emitter, trusted};
 use super::expr::boolean;
 use super::scope::{Column, Row, Scope};
 use super::state::Slot;
-use super::value::{Bounds, Value, kind_of};
+use super::value::{Bounds, Value};
 use crate::base::{DataType, Result};
 use crate::expr::Expr;
-use crate::runtime::FieldKind;
-use crate::runtime::join_table::{DENSE, DIRECTORY, LEAST, RANGE, SHIFT};
+use crate::runtime::Form;
+use crate::runtime::join_table::{BLOCKS, DIRECTORY, LEAST, LIMIT, ROWS, SHIFT};
 use crate::runtime::row::RowField;
 
 /// Which rows a probe passes on.
@@ -39,6 +39,18 @@ pub struct BuildColumn {
     pub bounds: Option<Bounds>,
 }
 
+/// Slots of a probe's early pass: before the fused loop, rows without a match are taken out of the selection vector by a loop
+/// without branches. Tasks see how many it takes out, and do without it where it does not pay.
+#[derive(Debug, Clone, Copy)]
+pub struct EarlyPass {
+    /// Not 0: the pass is wanted.
+    pub wanted: Slot,
+    /// Rows before the pass, so far.
+    pub seen: Slot,
+    /// Rows after it.
+    pub kept: Slot,
+}
+
 /// Looks up each row in a join table.
 #[derive(Debug, Clone)]
 pub struct Probe {
@@ -48,6 +60,7 @@ pub struct Probe {
     pub null_row: Slot,
     /// Slot with bit 0: the build side has a NULL key; bit 1: it has no rows.
     pub flags: Slot,
+    pub early: EarlyPass,
     pub kind: ProbeKind,
     /// Over the probing rows; paired with the fields of the build keys.
     pub keys: Vec<(Expr, DataType, RowField)>,
@@ -64,39 +77,23 @@ type Then<'a> = &'a mut dyn FnMut(&mut Emitter, &Scope) -> Result<()>;
 
 impl Emitter<'_> {
     /// ```text
-    /// hash = hash(keys); word = directory[hash >> shift]
-    /// if word has the hash's filter bits {
+    /// by key: offset = min(key - least, limit); if blocks[offset / 64] has bit offset % 64 {
+    ///     row = rows[rank] (unique keys), or for row in directory[rank - 1] .. directory[rank]
+    ///     if condition { consume }
+    /// }
+    /// hashed: hash = hash(keys); word = directory[hash >> shift]; if word has the hash's filter bits {
     ///     for row in directory[(hash >> shift) - 1].end .. word.end { if row.keys == keys && condition { consume } }
     /// }
     /// ```
     ///
     /// # Errors
     /// `Codegen` for what cannot be compiled.
-    pub fn probe(&mut self, probe: &Probe, row: &Scope, then: Then) -> Result<()> {
-        let mut keys = vec![];
-        let mut null_key = None;
-        for (expr, _, _) in &probe.keys {
-            let key = self.expr(expr, row)?;
-            null_key = self.either_null(null_key, key.null);
-            keys.push(key);
-        }
-        let table = self.slot(probe.table);
-        let directory = self.hoist(table, DIRECTORY, types::I64);
-        let (bucket, bits, possible) = self.bucket(probe, &keys, table)?;
-        let offset = self.b.ins().ishl_imm_u(bucket, 3);
-        let address = self.b.ins().iadd(directory, offset);
-        let word = self.b.ins().load(types::I64, trusted(), address, 0);
-        let there = self.b.ins().band(word, bits);
-        let mut likely = self.compare(IntCC::Equal, there, bits);
-        if let Some(possible) = possible {
-            likely = self.b.ins().band(likely, possible);
-        }
-        if let Some(null) = null_key {
-            likely = self.b.ins().band_not(likely, null);
-        }
-        let found = Found { address, word, keys: keys.iter().map(|k| k.with_null(None)).collect(), likely };
+    pub fn probe(&mut self, probe: &Probe, form: Form, row: &Scope, then: Then) -> Result<()> {
+        let keys: Vec<&Expr> = probe.keys.iter().map(|(k, ..)| k).collect();
+        let found = self.look_up(probe, form, &keys, row)?;
         match probe.kind {
             ProbeKind::Inner => self.each_match(probe, &found, row, then),
+            ProbeKind::Outer if form == Form::Unique => self.outer_unique(probe, &found, row, then),
             ProbeKind::Outer => self.outer(probe, &found, row, then),
             ProbeKind::Semi => {
                 let any = self.any_match(probe, &found, row)?;
@@ -114,7 +111,7 @@ impl Emitter<'_> {
                 let build_null = self.b.ins().band_imm_u(flags, 1);
                 let empty = self.b.ins().ushr_imm_u(flags, 1);
                 let mut pass = self.b.ins().band_not(none, build_null);
-                if let Some(null) = null_key {
+                if let Some(null) = found.null_key {
                     pass = self.b.ins().band_not(pass, null);
                 }
                 let pass = self.b.ins().bor(pass, empty);
@@ -130,49 +127,89 @@ impl Emitter<'_> {
         }
     }
 
-    /// The bucket of the keys, the filter bits that must be set there, and (for tables by key) whether the key is within range.
+    /// Whether a row may have what the probe wants, as far as that is seen without a branch (0 or 1); `keys` stand for the
+    /// probe's keys.
     ///
-    /// ```text
-    /// if table.dense { offset = key - least; within = offset <= range; bucket = within ? offset : 0 }
-    /// else { hash(keys) >> shift }
-    /// ```
-    fn bucket(&mut self, probe: &Probe, keys: &[Value], table: ir::Value) -> Result<(ir::Value, ir::Value, Option<ir::Value>)> {
-        let shift = self.hoist(table, SHIFT, types::I64);
-        let hashed = |e: &mut Self| -> Result<(ir::Value, ir::Value)> {
-            // A NULL key's bytes may be anything, but hashing a long string reads memory: the null bit keeps it from that.
-            let guarded: Vec<_> =
-                keys.iter().zip(&probe.keys).map(|(k, (_, t, _))| (if k.hi.is_some() { *k } else { k.with_null(None) }, t)).collect();
-            let hash = e.hash(&guarded)?;
-            let bits = e.filter_bits(hash);
-            Ok((e.b.ins().ushr(hash, shift), bits))
-        };
-        let integer = matches!(keys, [Value { kind: FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64, .. }]);
-        if !integer || matches!(probe.keys[0].1, DataType::Boolean) || kind_of(&probe.keys[0].1) == Some(FieldKind::I128) {
-            let (bucket, bits) = hashed(self)?;
-            return Ok((bucket, bits, None));
+    /// # Errors
+    /// As for [`Self::probe`].
+    pub fn early_test(&mut self, probe: &Probe, form: Form, keys: &[&Expr], row: &Scope) -> Result<ir::Value> {
+        let likely = self.look_up(probe, form, keys, row)?.likely;
+        Ok(if probe.kind == ProbeKind::Anti { self.b.ins().bxor_imm_u(likely, 1) } else { likely })
+    }
+
+    fn look_up(&mut self, probe: &Probe, form: Form, keys: &[&Expr], row: &Scope) -> Result<Found> {
+        let mut values = vec![];
+        let mut null_key = None;
+        for key in keys {
+            let value = self.expr(key, row)?;
+            null_key = self.either_null(null_key, value.null);
+            values.push(value);
         }
-        let dense = self.hoist(table, DENSE, types::I64);
+        let table = self.slot(probe.table);
+        let (place, mut likely) = match values.as_slice() {
+            [key] if form.by_key() => self.block_of(key, table),
+            _ => self.bucket_of(probe, &values, table)?,
+        };
+        if let Some(null) = null_key {
+            likely = self.b.ins().band_not(likely, null);
+        }
+        Ok(Found { form, table, place, keys: values.iter().map(|k| k.with_null(None)).collect(), likely, null_key })
+    }
+
+    /// The block of a key, and whether the key is there.
+    fn block_of(&mut self, key: &Value, table: ir::Value) -> (Place, ir::Value) {
         let least = self.hoist(table, LEAST, types::I64);
-        let range = self.hoist(table, RANGE, types::I64);
-        let out = self.either(
-            dense,
-            &[types::I64, types::I64, types::I8],
-            |e| {
-                let key = e.as_i64(&keys[0]);
-                let offset = e.b.ins().isub(key, least);
-                let within = e.compare(IntCC::UnsignedLessThanOrEqual, offset, range);
-                let zero = e.b.ins().iconst(types::I64, 0);
-                let bucket = e.b.ins().select(within, offset, zero);
-                let bits = e.b.ins().iconst(types::I64, 1);
-                Ok(vec![bucket, bits, within])
-            },
-            |e| {
-                let (bucket, bits) = hashed(e)?;
-                let one = e.b.ins().iconst(types::I8, 1);
-                Ok(vec![bucket, bits, one])
-            },
-        )?;
-        Ok((out[0], out[1], Some(out[2])))
+        let limit = self.hoist(table, LIMIT, types::I64);
+        let blocks = self.hoist(table, BLOCKS, types::I64);
+        let key = self.as_i64(key);
+        let offset = self.b.ins().isub(key, least);
+        let offset = self.b.ins().umin(offset, limit);
+        let block = self.b.ins().ushr_imm_u(offset, 6);
+        let block = self.b.ins().ishl_imm_u(block, 4);
+        let block = self.b.ins().iadd(blocks, block);
+        let bits = self.b.ins().load(types::I64, trusted(), block, 0);
+        let bit = self.b.ins().ushr(bits, offset);
+        let bit = self.b.ins().band_imm_u(bit, 1);
+        let there = self.b.ins().ireduce(types::I8, bit);
+        (Place::Block { block, bits, offset }, there)
+    }
+
+    /// The bucket of keys, and whether its filter has their bits.
+    fn bucket_of(&mut self, probe: &Probe, keys: &[Value], table: ir::Value) -> Result<(Place, ir::Value)> {
+        let directory = self.hoist(table, DIRECTORY, types::I64);
+        let shift = self.hoist(table, SHIFT, types::I64);
+        // A NULL key's bytes may be anything, but hashing a long string reads memory: the null bit keeps it from that.
+        let guarded: Vec<_> =
+            keys.iter().zip(&probe.keys).map(|(k, (_, t, _))| (if k.hi.is_some() { *k } else { k.with_null(None) }, t)).collect();
+        let hash = self.hash(&guarded)?;
+        let bits = self.filter_bits(hash);
+        let bucket = self.b.ins().ushr(hash, shift);
+        let offset = self.b.ins().ishl_imm_u(bucket, 3);
+        let address = self.b.ins().iadd(directory, offset);
+        let word = self.b.ins().load(types::I64, trusted(), address, 0);
+        let there = self.b.ins().band(word, bits);
+        let likely = self.compare(IntCC::Equal, there, bits);
+        Ok((Place::Bucket { address, word }, likely))
+    }
+
+    /// How many keys of the table are less than the one looked up.
+    fn rank(&mut self, block: ir::Value, bits: ir::Value, offset: ir::Value) -> ir::Value {
+        let before = self.b.ins().load(types::I64, trusted(), block, 8);
+        let one = self.b.ins().iconst(types::I64, 1);
+        let bit = self.b.ins().ishl(one, offset);
+        let mask = self.b.ins().iadd_imm_s(bit, -1);
+        let smaller = self.b.ins().band(bits, mask);
+        let smaller = self.b.ins().popcnt(smaller);
+        self.b.ins().iadd(before, smaller)
+    }
+
+    /// The one row of a key that is there.
+    fn unique_row(&mut self, probe: &Probe, found: &Found) -> ir::Value {
+        let Place::Block { block, bits, offset } = found.place else { return self.slot(probe.null_row) };
+        let rank = self.rank(block, bits, offset);
+        let rows = self.hoist(found.table, ROWS, types::I64);
+        let scaled = self.b.ins().imul_imm_s(rank, probe.row_size as i64);
+        self.b.ins().iadd(rows, scaled)
     }
 
     /// Two bits of sixteen, as `crate::runtime::join_table::filter_bits`.
@@ -185,14 +222,30 @@ impl Emitter<'_> {
         self.b.ins().bor(a, b)
     }
 
+    /// The addresses between which the rows of the key (or bucket) are.
     fn range(&mut self, found: &Found) -> (ir::Value, ir::Value) {
-        let before = self.b.ins().load(types::I64, trusted(), found.address, -8);
-        let start = self.b.ins().ushr_imm_u(before, 16);
-        let end = self.b.ins().ushr_imm_u(found.word, 16);
-        (start, end)
+        match found.place {
+            Place::Block { block, bits, offset } => {
+                let rank = self.rank(block, bits, offset);
+                let directory = self.hoist(found.table, DIRECTORY, types::I64);
+                let scaled = self.b.ins().ishl_imm_u(rank, 3);
+                let address = self.b.ins().iadd(directory, scaled);
+                let start = self.b.ins().load(types::I64, trusted(), address, -8);
+                (start, self.b.ins().load(types::I64, trusted(), address, 0))
+            }
+            Place::Bucket { address, word } => {
+                let before = self.b.ins().load(types::I64, trusted(), address, -8);
+                let start = self.b.ins().ushr_imm_u(before, 16);
+                (start, self.b.ins().ushr_imm_u(word, 16))
+            }
+        }
     }
 
+    /// Whether a candidate row has the key: of a bucket, not all need.
     fn keys_equal(&mut self, probe: &Probe, found: &Found, build_row: ir::Value) -> Result<ir::Value> {
+        if found.form.by_key() {
+            return Ok(self.b.ins().iconst(types::I8, 1));
+        }
         let mut all: Option<ir::Value> = None;
         for ((_, _, field), key) in probe.keys.iter().zip(&found.keys) {
             let stored = self.load_field(build_row, &RowField { null: None, ..*field });
@@ -222,21 +275,31 @@ impl Emitter<'_> {
     /// Runs `then` for each match.
     fn each_match(&mut self, probe: &Probe, found: &Found, row: &Scope, then: Then) -> Result<()> {
         self.when(found.likely, |e| {
+            if found.form == Form::Unique {
+                let build_row = e.unique_row(probe, found);
+                return e.matched(probe, row, build_row, then);
+            }
             let (start, end) = e.range(found);
             e.rows(start, end, probe.row_size, |e, build_row| {
+                if found.form.by_key() {
+                    return e.matched(probe, row, build_row, then);
+                }
                 let equal = e.keys_equal(probe, found, build_row)?;
-                e.when(equal, |e| {
-                    let joined = e.joined(probe, row, build_row, None);
-                    match &probe.condition {
-                        Some(condition) => {
-                            let holds = e.predicate(condition, &joined)?;
-                            e.when(holds, |e| then(e, &joined))
-                        }
-                        None => then(e, &joined),
-                    }
-                })
+                e.when(equal, |e| e.matched(probe, row, build_row, then))
             })
         })
+    }
+
+    /// Runs `then` for a build row with the row's keys, if the condition holds.
+    fn matched(&mut self, probe: &Probe, row: &Scope, build_row: ir::Value, then: Then) -> Result<()> {
+        let joined = self.joined(probe, row, build_row, None);
+        match &probe.condition {
+            Some(condition) => {
+                let holds = self.predicate(condition, &joined)?;
+                self.when(holds, |e| then(e, &joined))
+            }
+            None => then(self, &joined),
+        }
     }
 
     /// `for row in start..end step size { body }` over addresses.
@@ -259,6 +322,12 @@ impl Emitter<'_> {
 
     /// Whether there is a match (0 or 1); stops at the first.
     fn any_match(&mut self, probe: &Probe, found: &Found, row: &Scope) -> Result<ir::Value> {
+        if found.form == Form::Set {
+            return Ok(found.likely);
+        }
+        if found.form == Form::Unique {
+            return Ok(self.unique_match(probe, found, row)?.0);
+        }
         let (search, inside, next_block, after) =
             (self.b.create_block(), self.b.create_block(), self.b.create_block(), self.b.create_block());
         self.b.append_block_param(inside, types::I64);
@@ -294,6 +363,32 @@ impl Emitter<'_> {
         self.b.ins().brif(more, inside, &[BlockArg::Value(next)], after, &[no]);
         self.b.switch_to_block(after);
         Ok(self.b.block_params(after)[0])
+    }
+
+    /// Whether the one candidate there can be matches (0 or 1), and its address, if it is there.
+    fn unique_match(&mut self, probe: &Probe, found: &Found, row: &Scope) -> Result<(ir::Value, ir::Value)> {
+        let build_row = self.unique_row(probe, found);
+        let Some(condition) = &probe.condition else { return Ok((found.likely, build_row)) };
+        let holds = self.either(
+            found.likely,
+            &[types::I8],
+            |e| {
+                let joined = e.joined(probe, row, build_row, None);
+                Ok(vec![e.predicate(condition, &joined)?])
+            },
+            |e| Ok(vec![e.b.ins().iconst(types::I8, 0)]),
+        )?;
+        Ok((holds[0], build_row))
+    }
+
+    /// The match there is, or the row of zeros.
+    fn outer_unique(&mut self, probe: &Probe, found: &Found, row: &Scope, then: Then) -> Result<()> {
+        let (matches, build_row) = self.unique_match(probe, found, row)?;
+        let zeros = self.slot(probe.null_row);
+        let build_row = self.b.ins().select(matches, build_row, zeros);
+        let absent = self.b.ins().bxor_imm_u(matches, 1);
+        let joined = self.joined(probe, row, build_row, Some(absent));
+        then(self, &joined)
     }
 
     /// As [`Self::each_match`]; after the last match, or at once without candidates, the row of zeros stands for no match. One
@@ -371,12 +466,22 @@ impl Emitter<'_> {
     }
 }
 
-/// A candidate bucket for a probing row.
+/// Where the rows of a probing row's keys are, if there are any.
 struct Found {
-    address: ir::Value,
-    word: ir::Value,
+    form: Form,
+    table: ir::Value,
+    place: Place,
     keys: Vec<Value>,
+    /// Whether the key is there (by key), or may be (hashed).
     likely: ir::Value,
+    /// Whether a key is NULL, where one can be.
+    null_key: Option<ir::Value>,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Block { block: ir::Value, bits: ir::Value, offset: ir::Value },
+    Bucket { address: ir::Value, word: ir::Value },
 }
 
 fn row_columns(row: &Scope) -> Vec<Column> {

@@ -7,6 +7,7 @@ pub mod aggregate_table;
 pub mod arena;
 pub mod batch;
 pub mod hash;
+pub mod join_build;
 pub mod join_table;
 pub mod output;
 pub mod pack;
@@ -16,7 +17,7 @@ pub mod symbols;
 
 pub use aggregate_table::AggregateTable;
 pub use batch::{BatchView, ColumnView, Input};
-pub use join_table::JoinTable;
+pub use join_table::{Form, JoinTable};
 pub use output::{Output, OutputColumn};
 pub use row::{FieldKind, RowLayout};
 pub use string::StrRef;

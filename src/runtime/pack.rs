@@ -1,7 +1,10 @@
 //! From Arrow columns to packed rows and key hashes: how the build side of a join gets into its table.
 
+use std::marker::PhantomData;
+use std::ops::Range;
+
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::buffer::BooleanBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::DataType as ArrowType;
 
 use super::batch::{fixed_width_values, mismatch};
@@ -111,70 +114,117 @@ pub fn hash_column(array: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
     Ok(())
 }
 
-/// Least and greatest of a column's integers; `None` for other types, an empty column, or a column with NULLs only.
+/// The integers of a column.
+pub enum Integers<'a> {
+    I8(&'a [i8]),
+    I16(&'a [i16]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+}
+
+/// The values of a column of integers (or of what is held as integers of up to 64 bits); `None` for other types.
 ///
 /// # Errors
 /// `Internal` for types that compiled stages do not handle.
-pub fn integer_range(array: &ArrayRef) -> Result<Option<(i64, i64)>> {
-    fn range(array: &ArrayRef, value: impl Fn(usize) -> i64) -> Option<(i64, i64)> {
-        let valid = (0..array.len()).filter(|i| array.is_valid(*i)).map(value);
-        valid.fold(None, |range, v| Some(range.map_or((v, v), |(lo, hi): (i64, i64)| (lo.min(v), hi.max(v)))))
-    }
+pub fn integers(array: &ArrayRef) -> Result<Option<Integers<'_>>> {
     Ok(match values(array)? {
-        Values::I8(v) => range(array, |i| i64::from(v[i])),
-        Values::I16(v) => range(array, |i| i64::from(v[i])),
-        Values::I32(v) => range(array, |i| i64::from(v[i])),
-        Values::I64(v) => range(array, |i| v[i]),
+        Values::I8(v) => Some(Integers::I8(v)),
+        Values::I16(v) => Some(Integers::I16(v)),
+        Values::I32(v) => Some(Integers::I32(v)),
+        Values::I64(v) => Some(Integers::I64(v)),
         Values::Bits(_) | Values::I128(_) | Values::F32(_) | Values::F64(_) | Values::Str(..) => None,
     })
 }
 
-/// The integers of a column less `least`.
-///
-/// # Errors
-/// `Internal` for other types.
-pub fn integer_offsets(array: &ArrayRef, least: i64, out: &mut Vec<u64>) -> Result<()> {
-    let offset = |v: i64| v.wrapping_sub(least) as u64;
-    match values(array)? {
-        Values::I8(v) => out.extend(v.iter().map(|v| offset(i64::from(*v)))),
-        Values::I16(v) => out.extend(v.iter().map(|v| offset(i64::from(*v)))),
-        Values::I32(v) => out.extend(v.iter().map(|v| offset(i64::from(*v)))),
-        Values::I64(v) => out.extend(v.iter().map(|v| offset(*v))),
-        Values::Bits(_) | Values::I128(_) | Values::F32(_) | Values::F64(_) | Values::Str(..) => return Err(mismatch(array)),
+impl Integers<'_> {
+    /// Calls `f` with the number and the value of each row of `rows` that is not NULL.
+    pub fn each(&self, rows: Range<usize>, nulls: Option<&NullBuffer>, mut f: impl FnMut(usize, i64)) {
+        fn all<T: Copy + Into<i64>>(v: &[T], rows: Range<usize>, nulls: Option<&NullBuffer>, f: &mut impl FnMut(usize, i64)) {
+            match nulls.filter(|n| n.null_count() > 0) {
+                None => rows.clone().zip(&v[rows]).for_each(|(i, v)| f(i, (*v).into())),
+                Some(nulls) => rows.filter(|i| nulls.is_valid(*i)).for_each(|i| f(i, v[i].into())),
+            }
+        }
+        match self {
+            Integers::I8(v) => all(v, rows, nulls, &mut f),
+            Integers::I16(v) => all(v, rows, nulls, &mut f),
+            Integers::I32(v) => all(v, rows, nulls, &mut f),
+            Integers::I64(v) => all(v, rows, nulls, &mut f),
+        }
     }
-    Ok(())
+
+    fn len(&self) -> usize {
+        match self {
+            Integers::I8(v) => v.len(),
+            Integers::I16(v) => v.len(),
+            Integers::I32(v) => v.len(),
+            Integers::I64(v) => v.len(),
+        }
+    }
+
+    /// The least and the greatest that is not NULL.
+    pub fn range(&self, nulls: Option<&NullBuffer>) -> Option<(i64, i64)> {
+        let mut range = (i64::MAX, i64::MIN);
+        self.each(0..self.len(), nulls, |_, v| range = (range.0.min(v), range.1.max(v)));
+        (range.0 <= range.1).then_some(range)
+    }
 }
 
-/// Writes the values of a column at the positions `order` to field `field` of `rows`, of `row_words` words each.
+/// The target of a row that is not to be written.
+pub const NOWHERE: u32 = u32::MAX;
+
+/// Packed rows that several threads write, each to rows of its own.
+pub struct RowsTarget<'a> {
+    base: *mut u8,
+    row_size: usize,
+    rows: usize,
+    _rows: PhantomData<&'a mut [u64]>,
+}
+
+// SAFETY: writers keep to rows of their own; see `scatter_column`.
+unsafe impl Sync for RowsTarget<'_> {}
+
+impl<'a> RowsTarget<'a> {
+    /// `rows` as rows of `row_size` bytes, a multiple of 8.
+    pub fn new(rows: &'a mut [u64], row_size: usize) -> Self {
+        let count = (rows.len() * 8).checked_div(row_size).unwrap_or(0);
+        Self { base: rows.as_mut_ptr().cast(), row_size, rows: count, _rows: PhantomData }
+    }
+}
+
+/// Writes the values of a column's rows from `first` on to field `field` of the rows `targets` ([`NOWHERE`]: not at all). No other
+/// thread writes to the same rows meanwhile.
 ///
 /// # Errors
 /// `Internal` for types that compiled stages do not handle.
-pub fn gather_column(array: &ArrayRef, field: &RowField, order: &[u32], rows: &mut [u64], row_words: usize) -> Result<()> {
-    fn each<T>(order: &[u32], rows: &mut [u64], row_words: usize, offset: usize, value: impl Fn(usize) -> T) {
-        assert!(rows.len() >= order.len() * row_words && offset + size_of::<T>() <= row_words * 8);
-        let base: *mut u8 = rows.as_mut_ptr().cast();
-        for (i, from) in order.iter().enumerate() {
-            // SAFETY: the assertion; the offset may not be aligned for T.
-            unsafe { base.add(i * row_words * 8 + offset).cast::<T>().write_unaligned(value(*from as usize)) };
+pub fn scatter_column(array: &ArrayRef, field: &RowField, first: usize, targets: &[u32], out: &RowsTarget) -> Result<()> {
+    fn each<T>(targets: &[u32], out: &RowsTarget, offset: usize, value: impl Fn(usize) -> T) {
+        assert!(offset + size_of::<T>() <= out.row_size);
+        for (i, target) in targets.iter().enumerate() {
+            let row = *target as usize;
+            if row < out.rows {
+                // SAFETY: the field is within the row, the row within the rows, and no other thread's; it may not be aligned for T.
+                unsafe { out.base.add(row * out.row_size + offset).cast::<T>().write_unaligned(value(i)) };
+            }
         }
     }
     let at = field.offset;
     match values(array)? {
-        Values::Bits(v) => each(order, rows, row_words, at, |i| u8::from(v.value(i))),
-        Values::I8(v) => each(order, rows, row_words, at, |i| v[i]),
-        Values::I16(v) => each(order, rows, row_words, at, |i| v[i]),
-        Values::I32(v) => each(order, rows, row_words, at, |i| v[i]),
-        Values::I64(v) => each(order, rows, row_words, at, |i| v[i]),
-        Values::I128(v) => each(order, rows, row_words, at, |i| v[i]),
-        Values::F32(v) => each(order, rows, row_words, at, |i| v[i]),
-        Values::F64(v) => each(order, rows, row_words, at, |i| v[i]),
+        Values::Bits(v) => each(targets, out, at, |i| u8::from(v.value(first + i))),
+        Values::I8(v) => each(targets, out, at, |i| v[first + i]),
+        Values::I16(v) => each(targets, out, at, |i| v[first + i]),
+        Values::I32(v) => each(targets, out, at, |i| v[first + i]),
+        Values::I64(v) => each(targets, out, at, |i| v[first + i]),
+        Values::I128(v) => each(targets, out, at, |i| v[first + i]),
+        Values::F32(v) => each(targets, out, at, |i| v[first + i]),
+        Values::F64(v) => each(targets, out, at, |i| v[first + i]),
         Values::Str(views, buffers) => {
             let empty = StrRef { lo: 0, hi: 0 };
-            each(order, rows, row_words, at, |i| if array.is_valid(i) { string_at(views, &buffers, i) } else { empty });
+            each(targets, out, at, |i| if array.is_valid(first + i) { string_at(views, &buffers, first + i) } else { empty });
         }
     }
     if let Some(null) = field.null {
-        each(order, rows, row_words, null, |i| u8::from(array.is_null(i)));
+        each(targets, out, null, |i| u8::from(array.is_null(first + i)));
     }
     Ok(())
 }

@@ -27,13 +27,13 @@ pub struct BroadcastRelation {
     pub attributes: Vec<Attribute>,
     /// The index that interpreted joins look rows up by.
     pub index: OnceLock<Result<Arc<JoinIndex>>>,
-    /// The table that compiled joins look rows up by.
-    pub compiled: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// The tables that compiled joins look rows up by: of rows, and of keys alone.
+    pub compiled: [OnceLock<Result<Arc<dyn Any + Send + Sync>>>; 2],
 }
 
 impl BroadcastRelation {
     pub fn new(batches: Vec<RecordBatch>, attributes: Vec<Attribute>) -> Arc<Self> {
-        Arc::new(Self { batches, attributes, index: OnceLock::new(), compiled: OnceLock::new() })
+        Arc::new(Self { batches, attributes, index: OnceLock::new(), compiled: Default::default() })
     }
 
     /// The rows by key, indexed on first use. All users of a relation have the same `keys`, bound to its attributes.

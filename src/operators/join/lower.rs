@@ -7,15 +7,15 @@
 use std::sync::Arc;
 
 use super::{BuildSide, HashJoin, output};
-use crate::base::Result;
-use crate::codegen::probe::{BuildColumn, Probe, ProbeKind};
+use crate::base::{DataType, Result};
+use crate::codegen::probe::{BuildColumn, EarlyPass, Probe, ProbeKind};
 use crate::codegen::value::kind_of;
 use crate::codegen::{Op, module::failure, support};
 use crate::expr::Expr;
 use crate::logical::JoinType;
 use crate::operators::SparkPlan;
 use crate::operators::whole_stage::{JoinObject, Object, Region};
-use crate::runtime::RowLayout;
+use crate::runtime::{FieldKind, RowLayout};
 
 impl HashJoin {
     /// Whether generated code has this type of join with these expressions.
@@ -44,23 +44,26 @@ impl HashJoin {
         let build = &plan.children[self.build.index()];
         let build_columns = build.output();
         let build_keys = self.keys(self.build).iter().map(|k| region.bind_to(k, &build_columns)).collect::<Result<Vec<_>>>()?;
+        let set = !matches!(kind, ProbeKind::Inner | ProbeKind::Outer) && self.condition.is_none();
         let mut fields = vec![];
-        for c in &build_columns {
-            fields.push((kind_of(&c.data_type).ok_or_else(|| failure(format!("values of type {}", c.data_type)))?, c.nullable));
+        if !set {
+            for c in &build_columns {
+                fields.push((held(&c.data_type)?, c.nullable));
+            }
         }
         let mut key_fields = vec![];
         for key in &build_keys {
             match key {
-                Expr::Column { index, .. } => key_fields.push(*index),
+                Expr::Column { index, .. } if !set => key_fields.push(*index),
                 other => {
                     key_fields.push(fields.len());
-                    let t = other.data_type();
-                    fields.push((kind_of(&t).ok_or_else(|| failure(format!("values of type {t}")))?, false));
+                    fields.push((held(&other.data_type())?, false));
                 }
             }
         }
         let layout = RowLayout::new(0, &fields);
         let stream_keys = self.keys(self.build.stream()).iter().map(|k| region.bind(k)).collect::<Result<Vec<_>>>()?;
+        let integer_key = matches!(stream_keys.as_slice(), [key] if is_integer(&key.data_type()));
         let keys = stream_keys
             .into_iter()
             .zip(&key_fields)
@@ -77,12 +80,14 @@ impl HashJoin {
         };
         let condition = self.condition.as_ref().map(|c| region.bind_to(c, &both.concat())).transpose()?;
         let (table, null_row, flags) = (region.layout.reserve(), region.layout.reserve(), region.layout.reserve());
-        let columns = build_columns
+        let early = EarlyPass { wanted: region.layout.reserve(), seen: region.layout.reserve(), kept: region.layout.reserve() };
+        let columns = if set { &[][..] } else { &build_columns[..] };
+        let columns = columns
             .iter()
             .zip(&layout.fields)
             .map(|(c, f)| BuildColumn { field: *f, data_type: c.data_type.clone(), bounds: None })
             .collect();
-        let probe = Probe { table, null_row, flags, kind, keys, build: columns, row_size: layout.size, build_first, condition };
+        let probe = Probe { table, null_row, flags, early, kind, keys, build: columns, row_size: layout.size, build_first, condition };
         let stream_bounds = region.bounds.clone();
         let build_bounds = vec![None; build_columns.len()];
         let bounds = match kind {
@@ -108,11 +113,23 @@ impl HashJoin {
             flags,
             build: build.clone(),
             broadcast,
+            early,
             keys: build_keys,
+            integer_key,
+            set,
             layout,
             key_fields,
         })));
         region.push(plan, Op::Probe(Box::new(probe)), attributes, bounds);
         Ok(())
     }
+}
+
+fn held(t: &DataType) -> Result<FieldKind> {
+    kind_of(t).ok_or_else(|| failure(format!("values of type {t}")))
+}
+
+/// Whether generated code holds values of a type as integers of up to 64 bits whose order means something.
+fn is_integer(t: &DataType) -> bool {
+    *t != DataType::Boolean && matches!(kind_of(t), Some(FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64))
 }

@@ -6,13 +6,14 @@ use crate::base::{Attribute, DataType, Error, Result, Scalar};
 use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::output::OutputSink;
 use crate::codegen::pipeline::{InputColumn, RowColumn};
+use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{Slot, StateLayout};
 use crate::codegen::value::Bounds;
 use crate::codegen::{Op, Pipeline, Sink, Source, support};
 use crate::expr::Expr;
 use crate::operators::{Operator, SparkPlan};
 use crate::rdd::QueryContext;
-use crate::runtime::RowLayout;
+use crate::runtime::{Form, RowLayout};
 
 /// Something that a task makes, or is given, before it runs, and whose address goes to a slot.
 #[derive(Debug, Clone)]
@@ -48,12 +49,29 @@ pub struct JoinObject {
     /// The build side: a broadcast, or a partition of its own for each task.
     pub build: Arc<SparkPlan>,
     pub broadcast: bool,
+    /// Slots of the probe's early pass (see [`crate::codegen::probe::EarlyPass`]).
+    pub early: EarlyPass,
     /// Bound to the build side's columns.
     pub keys: Vec<Expr>,
-    /// Fields: the build side's columns, then keys that are not columns.
+    /// There is one key, an integer to the probe.
+    pub integer_key: bool,
+    /// The probe wants to know only whether a key is there.
+    pub set: bool,
+    /// Fields: the build side's columns, then keys that are not columns; of a set, the keys.
     pub layout: RowLayout,
     /// Which field each key is.
     pub key_fields: Vec<usize>,
+}
+
+impl JoinObject {
+    /// The form that the table most likely has.
+    pub fn likely_form(&self) -> Form {
+        match (self.integer_key, self.set) {
+            (true, true) => Form::Set,
+            (true, false) => Form::Unique,
+            (false, _) => Form::Hashed,
+        }
+    }
 }
 
 /// Operators on their way to pipelines; each operator's `lower` adds to it, inputs first.

@@ -66,7 +66,7 @@ impl WholeStageCodegen {
         let scanned = scanned_rows(&input_plan);
         if !auto || scanned.is_some_and(|rows| rows >= least) {
             let (shared, query) = (shared.clone(), context.clone());
-            context.runner.background(Box::new(move || drop(shared.stage.compile_all(&query, shared.node))));
+            context.runner.background(Box::new(move || drop(shared.stage.compile_all(&shared.stage.likely_forms(), &query, shared.node))));
         }
         Ok(Rdd::new(name, partitions, dependencies, move |p, task| {
             if auto && rows_to_come(&shared.input, scanned).is_some_and(|rows| rows < least) {

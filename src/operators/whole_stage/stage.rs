@@ -9,10 +9,11 @@ use super::region::{Object, Region, any_value, resolve_in};
 use crate::base::{Attribute, Error, Result, Settings};
 use crate::codegen::pipeline::emit;
 use crate::codegen::state::{Slot, StateLayout};
-use crate::codegen::{Code, Dump, Pipeline, Source};
+use crate::codegen::{Code, Dump, Op, Pipeline, Source};
 use crate::expr::Expr;
 use crate::operators::{Operator, SparkPlan};
 use crate::rdd::QueryContext;
+use crate::runtime::Form;
 
 /// A function and the input columns that it reads.
 pub struct Variant {
@@ -23,10 +24,16 @@ pub struct Variant {
     pub slots: usize,
 }
 
-/// A pipeline with its two variants: for batches without NULLs in the columns read, and for all.
+/// What a variant is made for: whether columns read have NULLs, and the forms of the join tables, by slot.
+type VariantKey = (bool, Vec<(Slot, Form)>);
+
+/// Made by the first task that needs it; others wait.
+type VariantCell = Arc<OnceLock<Result<Arc<Variant>>>>;
+
+/// A pipeline with its variants.
 pub struct StagePipeline {
     pub pipeline: Pipeline,
-    variants: [OnceLock<Result<Arc<Variant>>>; 2],
+    variants: Mutex<Vec<(VariantKey, VariantCell)>>,
 }
 
 /// The lowered form of a stage (or of a part of it), shared by its tasks.
@@ -64,30 +71,43 @@ impl Stage {
     ///
     /// # Errors
     /// `Codegen`.
-    pub fn compile_all(&self, context: &QueryContext, node: u64) -> Result<()> {
+    pub fn compile_all(&self, forms: &[(Slot, Form)], context: &QueryContext, node: u64) -> Result<()> {
         loop {
             let begun = self.begun.fetch_add(1, Ordering::Relaxed);
             if begun >= self.pipelines.len() {
                 break;
             }
-            self.variant(begun, false, Some((context, node)))?;
+            self.variant(begun, false, forms, Some((context, node)))?;
         }
-        (0..self.pipelines.len()).try_for_each(|i| self.variant(i, false, Some((context, node))).map(drop))
+        (0..self.pipelines.len()).try_for_each(|i| self.variant(i, false, forms, Some((context, node))).map(drop))
     }
 
-    /// The function of pipeline `index` for batches with (or without) NULLs, compiled at the first call.
+    /// The forms that join tables most likely have, by slot.
+    pub fn likely_forms(&self) -> Vec<(Slot, Form)> {
+        self.objects.iter().filter_map(Object::join).map(|j| (j.table, j.likely_form())).collect()
+    }
+
+    /// The function of pipeline `index` for batches with (or without) NULLs and join tables of these forms, compiled at the first
+    /// call.
     ///
     /// # Errors
     /// `Codegen`.
-    pub fn variant(&self, index: usize, nulls: bool, context: Option<(&QueryContext, u64)>) -> Result<Arc<Variant>> {
+    pub fn variant(
+        &self,
+        index: usize,
+        nulls: bool,
+        forms: &[(Slot, Form)],
+        context: Option<(&QueryContext, u64)>,
+    ) -> Result<Arc<Variant>> {
         let pipeline = &self.pipelines[index];
         let nulls = nulls && pipeline.can_have_nulls();
-        pipeline.variants[usize::from(nulls)]
+        pipeline
+            .cell(nulls, forms)
             .get_or_init(|| {
                 let start = Instant::now();
                 let (emitted, slots) = {
                     let mut layout = self.layout.lock().unwrap_or_else(|e| e.into_inner());
-                    (emit(&pipeline.pipeline, &mut layout, &self.settings, nulls, self.dump)?, layout.len())
+                    (emit(&pipeline.pipeline, &mut layout, &self.settings, nulls, forms, self.dump)?, layout.len())
                 };
                 let used = emitted.used.clone();
                 let code = emitted.finish()?;
@@ -103,6 +123,19 @@ impl Stage {
 }
 
 impl StagePipeline {
+    /// The place of a variant; forms of tables that the pipeline does not probe make no difference.
+    fn cell(&self, nulls: bool, forms: &[(Slot, Form)]) -> VariantCell {
+        let probed = |table: Slot| self.pipeline.ops.iter().any(|(_, op)| matches!(op, Op::Probe(p) if p.table == table));
+        let key = (nulls, forms.iter().filter(|(table, _)| probed(*table)).copied().collect());
+        let mut variants = self.variants.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some((_, cell)) = variants.iter().find(|(k, _)| *k == key) {
+            return cell.clone();
+        }
+        let cell = VariantCell::default();
+        variants.push((key, cell.clone()));
+        cell
+    }
+
     fn can_have_nulls(&self) -> bool {
         match &self.pipeline.source.1 {
             Source::Batches(columns) => columns.iter().any(|c| c.nullable),
@@ -167,7 +200,7 @@ pub fn compile_stage(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Resu
         }
         let stage = Stage::new(region, context.settings.clone(), Dump::Texts);
         for i in 0..stage.pipelines.len() {
-            let variant = stage.variant(i, false, None)?;
+            let variant = stage.variant(i, false, &stage.likely_forms(), None)?;
             let code = &variant.code;
             for (all, one) in
                 [(&mut out.clif, &code.clif), (&mut out.clif_optimized, &code.clif_optimized), (&mut out.disassembly, &code.disassembly)]

@@ -14,12 +14,16 @@ use crate::base::schema::arrow_schema;
 use crate::base::{Error, Result};
 use crate::codegen::Sink;
 use crate::codegen::aggregate::AggregateSink;
+use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{SELECTION, Slot};
 use crate::rdd::{BatchStream, TaskContext};
-use crate::runtime::{AggregateTable, BatchView, Input, JoinTable, Output, RowLayout, Status};
+use crate::runtime::{AggregateTable, BatchView, Form, Input, JoinTable, Output, RowLayout, Status};
 
 /// Rows per call of a pipeline: their columns and the selection vector stay in the cache.
 const ROWS_PER_CALL: usize = 4096;
+
+/// Rows by which an early pass is judged.
+const EARLY_SAMPLE: u64 = 1 << 14;
 
 /// See the module. Everything that slots point to is owned here or by `shared`.
 pub struct Task {
@@ -32,6 +36,10 @@ pub struct Task {
     output: Box<Output>,
     /// Objects by their place in the stage.
     tables: Vec<Owned>,
+    /// Forms of the join tables, by slot.
+    forms: Vec<(Slot, Form)>,
+    /// Early passes that are still wanted.
+    early: Vec<EarlyPass>,
     batch_size: usize,
     /// The metric of time in compiled code.
     time: Arc<AtomicU64>,
@@ -70,11 +78,12 @@ impl Task {
     /// # Errors
     /// What the input or the rows meet.
     pub fn start(shared: Arc<Shared>, partition: usize, context: &TaskContext) -> Result<BatchStream> {
-        if let Err(e) = shared.stage.compile_all(&context.query, shared.node) {
+        let mut task = Self::new(shared, partition, context.clone())?;
+        let shared = task.shared.clone();
+        if let Err(e) = shared.stage.compile_all(&task.forms, &context.query, shared.node) {
             let fallback = context.query.settings.bool(&crate::base::settings::CODEGEN_FALLBACK);
             return if fallback { shared.interpreted.compute(partition, context) } else { Err(e) };
         }
-        let mut task = Self::new(shared, partition, context.clone())?;
         let last = task.shared.stage.pipelines.len() - 1;
         for i in 0..last {
             match task.drain(i) {
@@ -103,6 +112,8 @@ impl Task {
             view: BatchView::default(),
             output,
             tables: vec![],
+            forms: vec![],
+            early: vec![],
             batch_size,
             time: context.query.metric(shared.node, "pipelineTime"),
             shared: shared.clone(),
@@ -135,6 +146,9 @@ impl Task {
                     joins += 1;
                     let null_row = vec![0u64; join.layout.size / 8];
                     task.set(join.table, Arc::as_ptr(&table) as u64);
+                    task.set(join.early.wanted, 1);
+                    task.forms.push((join.table, table.form));
+                    task.early.push(join.early);
                     task.set(join.null_row, null_row.as_ptr() as u64);
                     task.set(join.flags, u64::from(table.has_null_key) | (u64::from(table.is_empty) << 1));
                     Owned::Join { _table: table, _null_row: null_row }
@@ -199,12 +213,12 @@ impl Task {
     fn run_batch(&mut self, index: usize, batch: &RecordBatch) -> Result<Flow, Failure> {
         let shared = self.shared.clone();
         let node = shared.node;
-        let mut variant = shared.stage.variant(index, false, Some((&self.context.query, node)))?;
+        let mut variant = shared.stage.variant(index, false, &self.forms, Some((&self.context.query, node)))?;
         let has_nulls = |v: &Variant| batch.columns().iter().zip(&v.used).any(|(c, used)| *used && c.null_count() > 0);
         let mut nulls = false;
         if has_nulls(&variant) {
             nulls = true;
-            variant = shared.stage.variant(index, true, Some((&self.context.query, node)))?;
+            variant = shared.stage.variant(index, true, &self.forms, Some((&self.context.query, node)))?;
         }
         let columns: Vec<_> = batch.columns().iter().zip(&variant.used).map(|(c, used)| used.then(|| c.clone())).collect();
         let view = self.view.set(&columns, batch.num_rows(), nulls)?;
@@ -212,7 +226,7 @@ impl Task {
     }
 
     fn run_rows(&mut self, index: usize, rows: &[u64]) -> Result<Flow, Failure> {
-        let variant = self.shared.stage.variant(index, false, Some((&self.context.query, self.shared.node)))?;
+        let variant = self.shared.stage.variant(index, false, &self.forms, Some((&self.context.query, self.shared.node)))?;
         self.pieces(&variant, Input::rows(rows), rows.len())
     }
 
@@ -229,12 +243,25 @@ impl Task {
                 break;
             }
         }
+        self.drop_useless_passes();
         self.time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         match status {
             Status::Done => Ok(Flow::More),
             Status::Stop => Ok(Flow::Stop),
             Status::Error => Err(Failure::Row),
         }
+    }
+
+    /// Does without the early passes that have taken out few rows.
+    fn drop_useless_passes(&mut self) {
+        let state = &mut self.state;
+        self.early.retain(|pass| {
+            let useless = state[pass.seen] >= EARLY_SAMPLE && state[pass.kept] * 4 > state[pass.seen] * 3;
+            if useless {
+                state[pass.wanted] = 0;
+            }
+            !useless
+        });
     }
 
     /// After a failure: the interpreter runs the partition and reports the error as it would have met it. `emitted` rows have gone

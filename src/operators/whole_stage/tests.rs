@@ -394,7 +394,7 @@ fn queries_that_differ_in_constants_share_code() {
         let context = test_context(&[]);
         let resolve = resolve_in(&context);
         let region = Region::lower(&plan, 1, &resolve).unwrap();
-        Stage::new(region, context.settings.clone(), Dump::Nothing).variant(0, false, None).unwrap().code.clone()
+        Stage::new(region, context.settings.clone(), Dump::Nothing).variant(0, false, &[], None).unwrap().code.clone()
     };
     assert!(Arc::ptr_eq(&code(7), &code(8)));
 }
