@@ -4,7 +4,8 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `pipeline` | source loop, selection vector, operator by operator (`produce` and `consume`) |
+//! | `pipeline` | source loop, operator by operator (`produce` and `consume`) |
+//! | `selection` | which rows of a block go on: the selection vector |
 //! | `probe`, `aggregate`, `output` | join lookup, grouping, output buffers |
 //! | `expr` and its families (`arithmetic`, `compare`, `cast`, `function`) | expressions to values |
 //! | `value`, `scope`, `emitter` | nullable values; where columns come from; control flow, hoisting, the error flag |
@@ -28,6 +29,7 @@ pub mod output;
 pub mod pipeline;
 pub mod probe;
 pub mod scope;
+pub mod selection;
 pub mod state;
 pub mod support;
 pub mod value;

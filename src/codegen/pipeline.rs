@@ -23,7 +23,7 @@ use super::emitter::{Emitter, trusted};
 use super::expr::lazy;
 use super::module::{Code, Compiler, Dump};
 use super::output::OutputSink;
-use super::probe::{Probe, ProbeKind};
+use super::probe::Probe;
 use super::scope::{Column, Row, Scope, input_column};
 use super::state::{SELECTION, Slot, StateLayout};
 use super::value::{Bounds, clif_type, type_bounds};
@@ -181,32 +181,21 @@ impl Emitter<'_> {
         let (first, last) = (self.first, self.last);
         match &emission.pipeline.source.1 {
             Source::Batches(columns) => {
-                let selecting = self.selection_conjuncts(emission);
-                let early = early_probes(emission, columns);
-                if selecting.is_empty() && early.is_empty() {
+                let Some(selected) = self.select_rows(emission, columns)? else {
                     return self.counted_loop(first, last, |e, i| {
                         let row = e.batch_row(columns, i);
                         e.consume(emission, 0, &row)
                     });
-                }
-                self.mark_operator(1);
-                let selection = self.slot(SELECTION);
-                let mut selected = self.select(columns, &selecting, selection)?;
-                for probe in &early {
-                    self.mark_operator(probe.index + 1);
-                    selected = self.pass_early(columns, probe, selection, selected)?;
-                }
+                };
                 self.mark_operator(0);
+                let selection = self.slot(SELECTION);
                 let zero = self.b.ins().iconst(types::I64, 0);
-                self.counted_loop(zero, selected, |e, k| {
-                    let offset = e.b.ins().ishl_imm_u(k, 2);
-                    let address = e.b.ins().iadd(selection, offset);
-                    let i = e.b.ins().uload32(trusted(), address, 0);
+                self.counted_loop(zero, selected.rows, |e, k| {
+                    let i = e.selected_row(selection, k);
                     let row = e.batch_row(columns, i);
-                    if let Some((_, Op::Filter(conjuncts))) = emission.pipeline.ops.first() {
-                        let rest: Vec<Expr> = conjuncts.iter().filter(|c| !selecting.contains(c)).cloned().collect();
+                    if let Some((_, Op::Filter(_))) = emission.pipeline.ops.first() {
                         e.mark_operator(1);
-                        return e.filter(&rest, &row, &mut |e| e.consume(emission, 1, &row));
+                        return e.filter(&selected.rest, &row, &mut |e| e.consume(emission, 1, &row));
                     }
                     e.consume(emission, 0, &row)
                 })
@@ -240,7 +229,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn batch_row(&mut self, columns: &[InputColumn], row: ir::Value) -> Scope {
+    /// Row `row` of the input batch.
+    pub fn batch_row(&mut self, columns: &[InputColumn], row: ir::Value) -> Scope {
         let columns = columns
             .iter()
             .enumerate()
@@ -249,15 +239,9 @@ impl Emitter<'_> {
         Row::new(self, columns)
     }
 
-    /// The conjuncts of a filter at the start of the pipeline that can be evaluated for every row without a branch.
-    fn selection_conjuncts(&mut self, emission: &Emission) -> Vec<Expr> {
-        let Some((_, Op::Filter(conjuncts))) = emission.pipeline.ops.first() else { return vec![] };
-        conjuncts.iter().filter(|c| !lazy(c) && !self.trivial(c, Some)).cloned().collect()
-    }
-
     /// Whether a conjunct is a test for NULL that every row of this variant passes; `input` tells which input column a column is.
     /// A variant for batches without NULLs relies on there being none, so the column counts as used even if nothing reads it.
-    fn trivial(&mut self, conjunct: &Expr, input: impl Fn(usize) -> Option<usize>) -> bool {
+    pub fn trivial(&mut self, conjunct: &Expr, input: impl Fn(usize) -> Option<usize>) -> bool {
         let Expr::IsNotNull(inner) = conjunct else { return false };
         let Expr::Column { index, nullable, .. } = inner.as_ref() else { return false };
         if !nullable {
@@ -270,89 +254,6 @@ impl Emitter<'_> {
             }
             _ => false,
         }
-    }
-
-    /// Writes the numbers of the rows for which all conjuncts hold to the selection vector; returns how many.
-    ///
-    /// ```text
-    /// n = 0
-    /// for i in first..last { selection[n] = i; n += c1(i) & c2(i) & … }
-    /// ```
-    fn select(&mut self, columns: &[InputColumn], conjuncts: &[Expr], selection: ir::Value) -> Result<ir::Value> {
-        let (first, last) = (self.first, self.last);
-        let count = self.b.declare_var(types::I64);
-        let zero = self.b.ins().iconst(types::I64, 0);
-        self.b.def_var(count, zero);
-        self.counted_loop(first, last, |e, i| {
-            let row = e.batch_row(columns, i);
-            let n = e.b.use_var(count);
-            let offset = e.b.ins().ishl_imm_u(n, 2);
-            let address = e.b.ins().iadd(selection, offset);
-            e.b.ins().istore32(trusted(), i, address, 0);
-            let mut pass: Option<ir::Value> = None;
-            for c in conjuncts {
-                let holds = e.predicate(c, &row)?;
-                pass = Some(match pass {
-                    Some(p) => e.b.ins().band(p, holds),
-                    None => holds,
-                });
-            }
-            let n = match pass {
-                Some(pass) => {
-                    let pass = e.b.ins().uextend(types::I64, pass);
-                    e.b.ins().iadd(n, pass)
-                }
-                None => e.b.ins().iadd_imm_s(n, 1),
-            };
-            e.b.def_var(count, n);
-            Ok(())
-        })?;
-        Ok(self.b.use_var(count))
-    }
-
-    /// Takes the rows that the probe would drop out of the first `selected` of the selection vector, if that is wanted; returns how
-    /// many are left.
-    ///
-    /// ```text
-    /// if wanted { n = 0; for i in selection[..selected] { selection[n] = i; n += test(i) } }
-    /// ```
-    fn pass_early(&mut self, columns: &[InputColumn], early: &EarlyProbe, selection: ir::Value, selected: ir::Value) -> Result<ir::Value> {
-        let slots = early.probe.early;
-        let wanted = self.load_slot(slots.wanted, types::I64);
-        let count = self.b.declare_var(types::I64);
-        let left = self.either(
-            wanted,
-            &[types::I64],
-            |e| {
-                let zero = e.b.ins().iconst(types::I64, 0);
-                e.b.def_var(count, zero);
-                e.counted_loop(zero, selected, |e, k| {
-                    let offset = e.b.ins().ishl_imm_u(k, 2);
-                    let address = e.b.ins().iadd(selection, offset);
-                    let i = e.b.ins().uload32(trusted(), address, 0);
-                    let n = e.b.use_var(count);
-                    let offset = e.b.ins().ishl_imm_u(n, 2);
-                    let address = e.b.ins().iadd(selection, offset);
-                    e.b.ins().istore32(trusted(), i, address, 0);
-                    let row = e.batch_row(columns, i);
-                    let keys: Vec<&Expr> = early.keys.iter().collect();
-                    let pass = e.early_test(early.probe, early.form, &keys, &row)?;
-                    let pass = e.b.ins().uextend(types::I64, pass);
-                    let n = e.b.ins().iadd(n, pass);
-                    e.b.def_var(count, n);
-                    Ok(())
-                })?;
-                let left = e.b.use_var(count);
-                for (slot, more) in [(slots.seen, selected), (slots.kept, left)] {
-                    let sum = e.load_slot(slot, types::I64);
-                    let sum = e.b.ins().iadd(sum, more);
-                    e.store_slot(slot, sum);
-                }
-                Ok(vec![left])
-            },
-            |_| Ok(vec![selected]),
-        )?;
-        Ok(left[0])
     }
 
     /// Cheap conjuncts together behind one branch, each dear or failing one behind its own.
@@ -427,71 +328,8 @@ impl Emitter<'_> {
 }
 
 impl Emission<'_> {
-    fn form(&self, probe: &Probe) -> Form {
+    /// The form of a probe's table.
+    pub fn form(&self, probe: &Probe) -> Form {
         self.forms.iter().find(|(table, _)| *table == probe.table).map_or(Form::Hashed, |(_, form)| *form)
     }
-}
-
-/// A probe of which the input's columns alone tell which rows it drops.
-struct EarlyProbe<'p> {
-    index: usize,
-    probe: &'p Probe,
-    form: Form,
-    /// Its keys over the pipeline's input.
-    keys: Vec<Expr>,
-}
-
-/// The probes that may drop rows before any operator sees them: no error of an operator before them can get lost so, and no
-/// operator counts the rows.
-fn early_probes<'p>(emission: &Emission<'p>, input: &[InputColumn]) -> Vec<EarlyProbe<'p>> {
-    let mut found = vec![];
-    // Columns as expressions over the input, where they are that.
-    let column = |(index, c): (usize, &InputColumn)| Some(Expr::Column { index, data_type: c.data_type.clone(), nullable: c.nullable });
-    let mut columns: Vec<Option<Expr>> = input.iter().enumerate().map(column).collect();
-    let over_input = |e: &Expr, columns: &[Option<Expr>]| {
-        let mut known = true;
-        let out = e.clone().transform_up(&mut |e| match e {
-            Expr::Column { index, .. } => Ok(columns[index].clone().unwrap_or_else(|| {
-                known = false;
-                e
-            })),
-            other => Ok(other),
-        });
-        out.ok().filter(|_| known)
-    };
-    for (index, (_, op)) in emission.pipeline.ops.iter().enumerate() {
-        match op {
-            Op::Filter(conjuncts) => {
-                if conjuncts.iter().any(Expr::can_fail) {
-                    break;
-                }
-            }
-            Op::Project(list) => columns = list.iter().map(|e| over_input(e, &columns)).collect(),
-            Op::Probe(probe) => {
-                let form = emission.form(probe);
-                let drops = match probe.kind {
-                    ProbeKind::Inner | ProbeKind::Semi => true,
-                    ProbeKind::Anti => form == Form::Set,
-                    ProbeKind::Outer | ProbeKind::NullAwareAnti | ProbeKind::Existence => false,
-                };
-                let keys: Option<Vec<Expr>> = probe.keys.iter().map(|(k, ..)| over_input(k, &columns)).collect();
-                let cheap = |k: &Expr| !lazy(k) && !matches!(k.data_type(), DataType::String | DataType::Binary);
-                if let Some(keys) = keys.filter(|keys| drops && keys.iter().all(cheap)) {
-                    found.push(EarlyProbe { index, probe, form, keys });
-                }
-                if probe.condition.as_ref().is_some_and(Expr::can_fail) {
-                    break;
-                }
-                let build = vec![None; probe.build.len()];
-                match probe.kind {
-                    ProbeKind::Inner | ProbeKind::Outer if probe.build_first => columns = [build, columns].concat(),
-                    ProbeKind::Inner | ProbeKind::Outer => columns = [columns, build].concat(),
-                    ProbeKind::Existence => columns.push(None),
-                    ProbeKind::Semi | ProbeKind::Anti | ProbeKind::NullAwareAnti => {}
-                }
-            }
-            Op::Expand(_) | Op::Limit(_) => break,
-        }
-    }
-    found
 }

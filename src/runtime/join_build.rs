@@ -47,7 +47,7 @@ const CHUNK: usize = 1024;
 /// Keys are marked in blocks where their range is at most this many times the rows: 64 bytes a row.
 const KEYS_PER_ROW: u64 = 256;
 /// Ranges that are marked for any number of rows.
-const SMALL_RANGE: u64 = 1 << 16;
+const SMALL_RANGE: u64 = 1 << 23;
 /// Fewest buckets of a partition, and most partitions, as powers of two.
 const PARTITION_BITS: u32 = 10;
 

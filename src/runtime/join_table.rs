@@ -58,7 +58,7 @@ pub struct JoinTable {
     pub has_null_key: bool,
     /// Whether the build side had rows at all.
     pub is_empty: bool,
-    _owned: Parts,
+    owned: Parts,
 }
 
 /// The memory of a table.
@@ -106,8 +106,35 @@ impl JoinTable {
             form,
             has_null_key,
             is_empty,
-            _owned: parts,
+            owned: parts,
         }
+    }
+}
+
+/// What the forms by key are read by.
+impl JoinTable {
+    /// The least key.
+    pub fn least(&self) -> i64 {
+        self.least
+    }
+
+    /// How far above the least key the first one is that is not there; nor is any after it.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Up to and with the block of the limit.
+    pub fn blocks(&self) -> &[Block] {
+        &self.owned.blocks
+    }
+
+    /// Whether the key is there.
+    #[inline(always)]
+    pub fn contains(&self, key: i64) -> bool {
+        let offset = (key.wrapping_sub(self.least) as u64).min(self.limit);
+        // SAFETY: there is a block for every offset up to the limit.
+        let [bits, _] = unsafe { *self.blocks.add((offset / 64) as usize) };
+        (bits >> (offset % 64)) & 1 == 1
     }
 }
 

@@ -12,6 +12,7 @@ pub mod join_table;
 pub mod output;
 pub mod pack;
 pub mod row;
+pub mod select;
 pub mod string;
 pub mod symbols;
 

@@ -5,7 +5,9 @@
 
 use super::aggregate_table::AggregateTable;
 use super::hash;
+use super::join_table::JoinTable;
 use super::output::Output;
+use super::select::{self, Test};
 use super::string::StrRef;
 
 /// A parameter or result of a symbol.
@@ -55,8 +57,72 @@ symbols! {
     ws_string_function(Pointer, I64, I64, Pointer), Some("string building is library work");
     ws_integer_set(Pointer, I64) -> I8, Some("long IN lists are looked up in a set");
     ws_decimal_function(Pointer, I64, I64, I64, I64, Pointer) -> I8, Some("division and rounding of wide decimals have no machine instruction");
+    ws_select_between(Pointer, Pointer, I64, I64, I64, I64, I64) -> I64, None;
+    ws_select_present(Pointer, Pointer, I64, I64, Pointer, I64) -> I64, None;
     ws_output_grow(Pointer), None;
     ws_output_string(Pointer, I64, I64, I64) -> I64, Some("long strings are copied to the output");
+}
+
+/// How a selection is to be made, as bits of the last argument of `ws_select_between` and `ws_select_present`.
+pub mod selecting {
+    /// Values of 64 bits, not 32.
+    pub const WIDE: i64 = 1;
+    /// Of the rows selected so far (the first so many of the selection vector), not of a range of rows.
+    pub const SELECTED: i64 = 2;
+    /// More than the least, not from it on.
+    pub const ABOVE: i64 = 4;
+    /// Less than the greatest, not up to it.
+    pub const BELOW: i64 = 8;
+    /// Keys that are not in the table.
+    pub const ABSENT: i64 = 16;
+}
+
+/// Selects rows of a block by a range of values; how many there are.
+///
+/// # Safety
+/// As for [`select::select`]; `how` is of [`selecting`].
+unsafe extern "C" fn ws_select_between(
+    values: *const u8,
+    selection: *mut u32,
+    first: u64,
+    last: u64,
+    low: i64,
+    high: i64,
+    how: i64,
+) -> u64 {
+    let low = if how & selecting::ABOVE != 0 { low.checked_add(1) } else { Some(low) };
+    let high = if how & selecting::BELOW != 0 { high.checked_sub(1) } else { Some(high) };
+    let (Some(low), Some(high)) = (low, high) else { return 0 };
+    // SAFETY: by the caller's promise.
+    unsafe { select_rows(values, selection, first, last, Test::Between(low, high), how) }
+}
+
+/// Selects rows of a block by whether their value is a key of a table; how many there are.
+///
+/// # Safety
+/// As for [`select::select`]; the table is of a form by key; `how` is of [`selecting`].
+unsafe extern "C" fn ws_select_present(
+    values: *const u8,
+    selection: *mut u32,
+    first: u64,
+    last: u64,
+    table: *const JoinTable,
+    how: i64,
+) -> u64 {
+    // SAFETY: by the caller's promise.
+    unsafe { select_rows(values, selection, first, last, Test::Present(&*table, how & selecting::ABSENT == 0), how) }
+}
+
+/// # Safety
+/// As for [`select::select`].
+unsafe fn select_rows(values: *const u8, selection: *mut u32, first: u64, last: u64, test: Test, how: i64) -> u64 {
+    let column = select::Column { values, wide: how & selecting::WIDE != 0 };
+    let rows = match how & selecting::SELECTED {
+        0 => select::Rows::Range(first as usize, last as usize),
+        _ => select::Rows::Selected(last as usize),
+    };
+    // SAFETY: by the caller's promise.
+    unsafe { select::select(column, rows, test, selection) as u64 }
 }
 
 /// A predicate over strings, made at plan time: LIKE patterns, IN lists.

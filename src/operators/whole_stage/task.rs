@@ -17,6 +17,7 @@ use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{SELECTION, Slot};
 use crate::rdd::{BatchStream, TaskContext};
+use crate::runtime::select::SLACK;
 use crate::runtime::{AggregateTable, BatchView, Form, Input, JoinTable, Output, RowLayout, Status};
 
 /// Rows per call of a pipeline: their columns and the selection vector stay in the cache.
@@ -108,7 +109,7 @@ impl Task {
         let output = Output::new(arrow_schema(columns), nullable, batch_size + ROWS_PER_CALL);
         let mut task = Self {
             state: vec![],
-            selection: vec![0; ROWS_PER_CALL + 1],
+            selection: vec![0; ROWS_PER_CALL + SLACK],
             view: BatchView::default(),
             output,
             tables: vec![],
