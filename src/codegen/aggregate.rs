@@ -1,10 +1,11 @@
-//! The sink that groups rows: lookup, insertion and updates inline; without keys, accumulators in registers.
+//! The sink that groups rows: lookup (see `group`) and updates inline; without keys, accumulators in registers.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
+use cranelift_codegen::ir::{self, InstBuilder, types};
 use cranelift_frontend::Variable;
 
-use super::emitter::{Emitter, trusted};
+use super::emitter::Emitter;
+use super::group::KeyRanges;
 use super::module::failure;
 use super::scope::Scope;
 use super::state::Slot;
@@ -13,9 +14,7 @@ use crate::base::{DataType, Result};
 use crate::expr::aggregate::Accumulate;
 use crate::expr::{ComparisonOp, Expr};
 use crate::runtime::FieldKind;
-use crate::runtime::aggregate_table::{DIRECTORY, MASK, SHIFT};
 use crate::runtime::row::RowField;
-use crate::runtime::string::INLINE;
 
 /// A buffer of an aggregate.
 #[derive(Debug, Clone)]
@@ -37,8 +36,10 @@ pub struct AggregateSink {
     pub table: Slot,
     pub keys: Vec<(Expr, DataType, RowField)>,
     pub buffers: Vec<BufferSpec>,
-    /// The one key is an integer between these bounds, and the table has a slot for each.
-    pub by_key: Option<(i64, i64)>,
+    /// The keys lie in small ranges, and the table has a slot for each group there can be.
+    pub by_key: Option<KeyRanges>,
+    /// Bytes of a row.
+    pub row_size: usize,
 }
 
 /// Registers of an aggregate without keys; strings stay in the row.
@@ -108,152 +109,6 @@ impl Emitter<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The address of the group's row.
-    fn group(&mut self, sink: &AggregateSink, scope: &Scope) -> Result<ir::Value> {
-        let mut keys = vec![];
-        for (expr, t, _) in &sink.keys {
-            let mut key = self.expr(expr, scope)?;
-            if matches!(key.kind, FieldKind::F32 | FieldKind::F64) {
-                key.lo = self.normalise_float(&key);
-            }
-            keys.push((key, t));
-        }
-        if let Some((least, most)) = sink.by_key {
-            return self.group_by_key(sink, &keys[0].0, least, most);
-        }
-        let hash = self.hash(&keys)?;
-        let table = self.slot(sink.table);
-        let directory = self.b.ins().load(types::I64, trusted(), table, DIRECTORY);
-        let shift = self.b.ins().load(types::I64, trusted(), table, SHIFT);
-        let mask = self.b.ins().load(types::I64, trusted(), table, MASK);
-        let first = self.b.ins().ushr(hash, shift);
-        let (look, occupied, check, next, insert, found) = (
-            self.b.create_block(),
-            self.b.create_block(),
-            self.b.create_block(),
-            self.b.create_block(),
-            self.b.create_block(),
-            self.b.create_block(),
-        );
-        self.b.append_block_param(look, types::I64);
-        self.b.append_block_param(found, types::I64);
-        self.b.set_cold_block(insert);
-        self.b.set_cold_block(next);
-        self.b.ins().jump(look, &[BlockArg::Value(first)]);
-        self.b.switch_to_block(look);
-        let slot = self.b.block_params(look)[0];
-        let offset = self.b.ins().ishl_imm_u(slot, 3);
-        let address = self.b.ins().iadd(directory, offset);
-        let entry = self.b.ins().load(types::I64, trusted(), address, 0);
-        self.b.ins().brif(entry, occupied, &[], insert, &[]);
-
-        self.b.switch_to_block(occupied);
-        let difference = self.b.ins().bxor(entry, hash);
-        let difference = self.b.ins().band_imm_u(difference, 0xFFFF);
-        self.b.ins().brif(difference, next, &[], check, &[]);
-
-        self.b.switch_to_block(check);
-        let mark = self.mark();
-        let row = self.b.ins().ushr_imm_u(entry, 16);
-        let equal = self.same_keys(sink, &keys, row)?;
-        self.back_to(mark);
-        self.b.ins().brif(equal, found, &[BlockArg::Value(row)], next, &[]);
-
-        self.b.switch_to_block(next);
-        let following = self.b.ins().iadd_imm_s(slot, 1);
-        let following = self.b.ins().band(following, mask);
-        self.b.ins().jump(look, &[BlockArg::Value(following)]);
-
-        self.b.switch_to_block(insert);
-        let mark = self.mark();
-        let new = self.call_value("ws_aggregate_insert", &[table, hash])?;
-        for ((key, _), (_, _, field)) in keys.iter().zip(&sink.keys) {
-            let kept = if key.kind == FieldKind::Str { self.keep_string(table, key)? } else { *key };
-            self.store_field(new, field, &kept);
-        }
-        self.begin_buffers(sink, new);
-        self.back_to(mark);
-        self.b.ins().jump(found, &[BlockArg::Value(new)]);
-        self.b.switch_to_block(found);
-        Ok(self.b.block_params(found)[0])
-    }
-
-    /// ```text
-    /// slot = key - least; row = directory[slot], inserted if 0
-    /// ```
-    ///
-    /// A key beyond its bounds (statistics of a file that lie) is an error of the row, so that the interpreter takes over.
-    fn group_by_key(&mut self, sink: &AggregateSink, key: &Value, least: i64, most: i64) -> Result<ir::Value> {
-        let table = self.slot(sink.table);
-        let wide = self.as_i64(key);
-        let first = self.b.ins().iconst(types::I64, least);
-        let offset = self.b.ins().isub(wide, first);
-        let last = self.b.ins().iconst(types::I64, most.wrapping_sub(least));
-        let beyond = self.compare(IntCC::UnsignedGreaterThan, offset, last);
-        self.fail_if(beyond, None);
-        let zero = self.b.ins().iconst(types::I64, 0);
-        let slot = self.b.ins().select(beyond, zero, offset);
-        let directory = self.b.ins().load(types::I64, trusted(), table, DIRECTORY);
-        let scaled = self.b.ins().ishl_imm_u(slot, 3);
-        let address = self.b.ins().iadd(directory, scaled);
-        let entry = self.b.ins().load(types::I64, trusted(), address, 0);
-        let (insert, found) = (self.b.create_block(), self.b.create_block());
-        self.b.append_block_param(found, types::I64);
-        self.b.ins().brif(entry, found, &[BlockArg::Value(entry)], insert, &[]);
-        self.b.switch_to_block(insert);
-        let new = self.call_value("ws_aggregate_insert_at", &[table, slot])?;
-        self.store_field(new, &sink.keys[0].2, key);
-        self.begin_buffers(sink, new);
-        self.b.ins().jump(found, &[BlockArg::Value(new)]);
-        self.b.switch_to_block(found);
-        Ok(self.b.block_params(found)[0])
-    }
-
-    /// Marks the buffers of a new row that begin as NULL.
-    fn begin_buffers(&mut self, sink: &AggregateSink, row: ir::Value) {
-        for buffer in &sink.buffers {
-            if let Some(at) = buffer.field.null {
-                let one = self.b.ins().iconst(types::I8, 1);
-                self.b.ins().store(trusted(), one, row, at as i32);
-            }
-        }
-    }
-
-    fn same_keys(&mut self, sink: &AggregateSink, keys: &[(Value, &DataType)], row: ir::Value) -> Result<ir::Value> {
-        let mut all: Option<ir::Value> = None;
-        for ((key, _), (_, _, field)) in keys.iter().zip(&sink.keys) {
-            let stored = self.load_field(row, field);
-            let mut equal = self.equal(key, &stored)?;
-            if key.null.is_some() || stored.null.is_some() {
-                let zero = self.b.ins().iconst(types::I8, 0);
-                let (a, b) = (key.null.unwrap_or(zero), stored.null.unwrap_or(zero));
-                let (either, both) = (self.b.ins().bor(a, b), self.b.ins().band(a, b));
-                equal = self.b.ins().band_not(equal, either);
-                equal = self.b.ins().bor(equal, both);
-            }
-            all = Some(match all {
-                Some(a) => self.b.ins().band(a, equal),
-                None => equal,
-            });
-        }
-        all.ok_or_else(|| failure("grouping without keys"))
-    }
-
-    /// The string with its bytes, if long, copied to the table's memory.
-    fn keep_string(&mut self, table: ir::Value, value: &Value) -> Result<Value> {
-        let hi = value.hi.unwrap_or(value.lo);
-        let mut lo = value.lo;
-        if let Some(null) = value.null {
-            let zero = self.b.ins().iconst(types::I64, 0);
-            lo = self.b.ins().select(null, zero, lo);
-        }
-        let length = self.b.ins().band_imm_u(lo, 0xFFFF_FFFF);
-        let long = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, length, INLINE as i64);
-        let kept =
-            self.either(long, &[types::I64], |e| Ok(vec![e.call_value("ws_aggregate_keep", &[table, lo, hi])?]), |_| Ok(vec![hi]))?;
-        Ok(Value::string(lo, kept[0]).with_null(value.null))
     }
 
     fn update(

@@ -2,15 +2,19 @@
 
 use super::arithmetic::bounds_of;
 use super::value::{Bounds, intersect, type_bounds, union};
-use crate::base::DataType;
+use crate::base::{DataType, Scalar};
 use crate::expr::{ArithmeticOp, Expr};
 
-/// Bounds of an expression over columns with these bounds; `None` for other than integers.
+/// Bounds of an expression over columns with these bounds; of strings, of the length in bytes. `None` for other types.
 pub fn bounds(expr: &Expr, columns: &[Option<Bounds>]) -> Option<Bounds> {
     let t = expr.data_type();
-    let limits = type_bounds(&t)?;
+    let limits = match t {
+        DataType::String | DataType::Binary => (0, i128::from(i32::MAX)),
+        _ => type_bounds(&t)?,
+    };
     let found = stacker::maybe_grow(64 * 1024, 1024 * 1024, || match expr {
         Expr::Column { index, .. } => columns.get(*index).copied().flatten(),
+        Expr::Literal(Scalar::String(s)) => Some((s.len() as i128, s.len() as i128)),
         Expr::Literal(value) => value.as_i128().map(|v| (v, v)),
         Expr::Alias { expr, .. } => bounds(expr, columns),
         // Between numbers only: a date as a timestamp is another number.

@@ -32,7 +32,7 @@ impl Emitter<'_> {
     /// The 64-bit words of a key value; the same for equal values, however they are held.
     fn hash_words(&mut self, value: &Value, t: &DataType) -> Result<Vec<ir::Value>> {
         let declared = super::value::kind_of(t).unwrap_or(value.kind);
-        let mut words = match declared {
+        let words = match declared {
             FieldKind::I8 if *t == DataType::Boolean => vec![self.b.ins().uextend(types::I64, value.lo)],
             FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 => vec![self.as_i64(value)],
             FieldKind::I128 if value.kind == FieldKind::I64 => vec![value.lo, self.b.ins().sshr_imm_u(value.lo, 63)],
@@ -48,6 +48,9 @@ impl Emitter<'_> {
             }
             FieldKind::Str => {
                 let hi = value.hi.unwrap_or(value.lo);
+                if value.never_long() {
+                    return Ok(self.or_null(vec![value.lo, hi], value.null));
+                }
                 let length = self.b.ins().band_imm_u(value.lo, 0xFFFF_FFFF);
                 let long = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, length, INLINE as i64);
                 let long = match value.null {
@@ -59,13 +62,18 @@ impl Emitter<'_> {
                 vec![value.lo, word[0]]
             }
         };
-        if let Some(null) = value.null {
+        Ok(self.or_null(words, value.null))
+    }
+
+    /// The words, or those that stand for NULL.
+    fn or_null(&mut self, mut words: Vec<ir::Value>, null: Option<ir::Value>) -> Vec<ir::Value> {
+        if let Some(null) = null {
             let stand_in = self.b.ins().iconst(types::I64, NULL_WORD as i64);
             for word in &mut words {
                 *word = self.b.ins().select(null, stand_in, *word);
             }
         }
-        Ok(words)
+        words
     }
 
     /// One NaN, and 0.0 for -0.0.

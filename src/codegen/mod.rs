@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `pipeline` | source loop, operator by operator (`produce` and `consume`) |
 //! | `selection` | which rows of a block go on: the selection vector |
-//! | `probe`, `aggregate`, `output` | join lookup, grouping, output buffers |
+//! | `probe`, `aggregate` and `group`, `output` | join lookup, grouping, output buffers |
 //! | `expr` and its families (`arithmetic`, `compare`, `cast`, `function`) | expressions to values |
 //! | `value`, `scope`, `emitter` | nullable values; where columns come from; control flow, hoisting, the error flag |
 //! | `state` | the slots that generated code reads in place of addresses and constants |
@@ -23,6 +23,7 @@ pub mod dump;
 pub mod emitter;
 pub mod expr;
 pub mod function;
+pub mod group;
 pub mod hash;
 pub mod module;
 pub mod output;

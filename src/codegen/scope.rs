@@ -86,7 +86,8 @@ impl Emitter<'_> {
             Column::Known(v) => *v,
             Column::Same { scope, index } => return self.column(scope, *index),
             Column::Input { index, row, data_type, nullable, bounds } => {
-                self.load_input(*index, *row, data_type, *nullable)?.with_bounds(intersect(*bounds, type_bounds(data_type)))
+                let bounds = intersect(*bounds, type_bounds(data_type));
+                self.load_input(*index, *row, data_type, *nullable, bounds)?.with_bounds(bounds)
             }
             Column::Computed { expr, scope } => self.expr(expr, scope)?,
             Column::Field { address, field, data_type, absent, bounds } => {
@@ -100,29 +101,22 @@ impl Emitter<'_> {
     }
 
     /// Row `row` of input column `column`.
-    fn load_input(&mut self, column: usize, row: ir::Value, data_type: &DataType, nullable: bool) -> Result<Value> {
+    fn load_input(&mut self, column: usize, row: ir::Value, data_type: &DataType, nullable: bool, bounds: Option<Bounds>) -> Result<Value> {
         let kind = kind_of(data_type).ok_or_else(|| super::module::failure(format!("values of type {data_type}")))?;
         let values = self.column_pointer(column, VALUES);
         let scaled = self.b.ins().imul_imm_s(row, kind.size() as i64);
         let address = self.b.ins().iadd(values, scaled);
+        let mut promised = None;
         let mut value = if kind == FieldKind::Str {
             let lo = self.b.ins().load(types::I64, constant(), address, 0);
             let raw = self.b.ins().load(types::I64, constant(), address, 8);
-            let table = self.column_pointer(column, BUFFERS);
-            // A view's high word is buffer index and offset; registers hold the address instead. Short strings read the
-            // table's first entry for nothing, which is cheaper than a branch.
-            let length = self.b.ins().ireduce(types::I32, lo);
-            let long = self.b.ins().icmp_imm_u(ir::condcodes::IntCC::UnsignedGreaterThan, length, INLINE as i64);
-            let zero = self.b.ins().iconst(types::I64, 0);
-            let index = self.b.ins().band_imm_u(raw, 0xFFFF_FFFF);
-            let index = self.b.ins().select(long, index, zero);
-            let entry = self.b.ins().ishl_imm_u(index, 3);
-            let entry = self.b.ins().iadd(table, entry);
-            let base = self.b.ins().load(types::I64, constant(), entry, 0);
-            let offset = self.b.ins().ushr_imm_u(raw, 32);
-            let pointer = self.b.ins().iadd(base, offset);
-            let hi = self.b.ins().select(long, pointer, raw);
-            Value::string(lo, hi)
+            match bounds {
+                Some((_, most)) if most <= INLINE as i128 => {
+                    promised = Some(lo);
+                    Value::string(lo, raw)
+                }
+                _ => Value::string(lo, self.string_address(column, lo, raw)),
+            }
         } else {
             let lo = self.b.ins().load(clif_type(kind), constant(), address, 0);
             Value::new(kind, lo)
@@ -133,7 +127,33 @@ impl Emitter<'_> {
             let valid = self.b.ins().load(types::I8, constant(), address, 0);
             value.null = Some(self.b.ins().bxor_imm_u(valid, 1));
         }
+        if let Some((lo, (_, most))) = promised.zip(bounds) {
+            // Statistics of a file may lie; the interpreter then takes over. Until then, and for NULL, there is no address to read.
+            let length = self.b.ins().ireduce(types::I32, lo);
+            let beyond = self.b.ins().icmp_imm_u(ir::condcodes::IntCC::UnsignedGreaterThan, length, most as i64);
+            self.fail_if(beyond, value.null);
+            let empty = self.b.ins().iconst(types::I64, 0);
+            value.lo = self.b.ins().select(beyond, empty, lo);
+        }
         Ok(value)
+    }
+
+    /// The high word of a string, where it is long with the address in place of the view's buffer and offset.
+    fn string_address(&mut self, column: usize, lo: ir::Value, raw: ir::Value) -> ir::Value {
+        let table = self.column_pointer(column, BUFFERS);
+        // A view's high word is buffer index and offset; registers hold the address instead. Short strings read the
+        // table's first entry for nothing, which is cheaper than a branch.
+        let length = self.b.ins().ireduce(types::I32, lo);
+        let long = self.b.ins().icmp_imm_u(ir::condcodes::IntCC::UnsignedGreaterThan, length, INLINE as i64);
+        let zero = self.b.ins().iconst(types::I64, 0);
+        let index = self.b.ins().band_imm_u(raw, 0xFFFF_FFFF);
+        let index = self.b.ins().select(long, index, zero);
+        let entry = self.b.ins().ishl_imm_u(index, 3);
+        let entry = self.b.ins().iadd(table, entry);
+        let base = self.b.ins().load(types::I64, constant(), entry, 0);
+        let offset = self.b.ins().ushr_imm_u(raw, 32);
+        let pointer = self.b.ins().iadd(base, offset);
+        self.b.ins().select(long, pointer, raw)
     }
 
     /// A field of a packed row.

@@ -5,6 +5,7 @@ use cranelift_codegen::ir::{self, types};
 use crate::base::DataType;
 use crate::base::schema::MAX_LONG_PRECISION;
 use crate::runtime::FieldKind;
+use crate::runtime::string::INLINE;
 
 /// Inclusive bounds of an integer value (of the unscaled value, for decimals), proven for every row.
 pub type Bounds = (i128, i128);
@@ -31,6 +32,11 @@ impl Value {
 
     pub fn string(lo: ir::Value, hi: ir::Value) -> Self {
         Self { kind: FieldKind::Str, lo, hi: Some(hi), null: None, bounds: None }
+    }
+
+    /// Whether it is a string that is proven to lie in the value itself.
+    pub fn never_long(&self) -> bool {
+        self.kind == FieldKind::Str && self.bounds.is_some_and(|(_, most)| most <= INLINE as i128)
     }
 
     pub fn with_null(mut self, null: Option<ir::Value>) -> Self {

@@ -105,6 +105,8 @@ pub struct ColumnStatistics {
     pub max: Option<Scalar>,
     pub null_count: Option<u64>,
     pub distinct_count: Option<u64>,
+    /// Bytes of the shortest and of the longest string.
+    pub length: Option<(u64, u64)>,
 }
 
 impl PartialEq for dyn TableSource {

@@ -43,7 +43,17 @@ fn of_column(arrays: &[&ArrayRef], data_type: &DataType, rows: u64) -> ColumnSta
     }
     let distinct_count = sketch.estimate().map(|d| d.min(rows - null_count));
     let (min, max) = bounds.finish();
-    ColumnStatistics { min, max, null_count: Some(null_count), distinct_count }
+    ColumnStatistics { min, max, null_count: Some(null_count), distinct_count, length: lengths(arrays) }
+}
+
+/// Bytes of the shortest and of the longest string.
+fn lengths(arrays: &[&ArrayRef]) -> Option<(u64, u64)> {
+    let views = arrays.iter().map(|a| a.as_string_view_opt()).collect::<Option<Vec<_>>>()?;
+    let of_views = views.iter().flat_map(|a| {
+        let valid = |i: &usize| a.is_valid(*i);
+        (0..a.len()).filter(valid).map(|i| u64::from(a.views()[i] as u32))
+    });
+    of_views.fold(None, |range: Option<(u64, u64)>, n| Some(range.map_or((n, n), |(least, most)| (least.min(n), most.max(n)))))
 }
 
 /// Bounds of parts combined into bounds of the whole; a side is unknown as soon as it is unknown for a part with values.

@@ -1,25 +1,47 @@
-//! The table of groups of one task: an open-addressing directory of tagged pointers to packed rows.
+//! The table of groups of one task: packed rows, found by hash or by key.
 
 use super::arena::Arena;
 
-/// Bytes at the start of each row: its hash.
+/// Bytes at the start of a row: its hash, or of a row in its slot, 1 where there is a group.
 pub const ROW_HEADER: usize = 8;
 const FIRST_SLOTS: usize = 256;
+const FIRST_BLOCK_WORDS: usize = 512;
+const LARGEST_BLOCK_WORDS: usize = 1 << 17;
 
-/// Groups by hash. Generated code probes the directory inline: slot `hash >> shift`, entries `address << 16 | low 16 bits of
-/// the hash`, 0 for empty, next slot on collision, wrapping by `mask`.
+/// How generated code finds rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressing {
+    /// By an open-addressing directory: slot `hash >> shift`, entries `address << 16 | low 16 bits of the hash`, 0 for empty, next
+    /// slot on collision, wrapping by `mask`.
+    Hash,
+    /// By a directory with a slot for each key there can be: the row's address, 0 for none.
+    Directory { slots: usize },
+    /// The row of each key there can be lies in its slot.
+    InPlace { slots: usize },
+}
+
+/// See the module. Generated code adds a row by taking `next`, while there is `room`; the row is zeroed.
 #[derive(Debug)]
 #[repr(C)]
 pub struct AggregateTable {
-    /// First slot of the directory.
+    /// First slot.
     directory: *mut u64,
     shift: u64,
     mask: u64,
+    /// Where the next row goes.
+    next: *mut u8,
+    /// Rows that can be added before the table must grow.
+    room: u64,
     // Below: not touched by generated code.
+    addressing: Addressing,
     slots: Vec<u64>,
-    rows: Vec<*mut u8>,
     row_size: usize,
-    arena: Arena,
+    /// Rows in order; all blocks but the last are full.
+    blocks: Vec<Vec<u64>>,
+    /// Rows in the full blocks.
+    full: usize,
+    /// Rows in their slots, in order of insertion.
+    placed: Vec<u64>,
     strings: Arena,
 }
 
@@ -32,77 +54,108 @@ pub const DIRECTORY: i32 = 0;
 pub const SHIFT: i32 = 8;
 /// Offset of `mask`.
 pub const MASK: i32 = 16;
+/// Offset of `next`.
+pub const NEXT: i32 = 24;
+/// Offset of `room`.
+pub const ROOM: i32 = 32;
 
 impl AggregateTable {
-    /// A table of rows of `row_size` bytes (header included).
-    pub fn new(row_size: usize) -> Box<Self> {
+    /// An empty table of rows of `row_size` bytes (a multiple of 8).
+    pub fn new(row_size: usize, addressing: Addressing) -> Box<Self> {
+        let slots = match addressing {
+            Addressing::Hash => FIRST_SLOTS,
+            Addressing::Directory { slots } => slots,
+            Addressing::InPlace { slots } => slots * (row_size / 8),
+        };
         let mut table = Box::new(Self {
             directory: std::ptr::null_mut(),
             shift: 0,
             mask: 0,
+            next: std::ptr::null_mut(),
+            room: 0,
+            addressing,
             slots: vec![],
-            rows: vec![],
             row_size,
-            arena: Arena::default(),
+            blocks: vec![],
+            full: 0,
+            placed: vec![],
             strings: Arena::default(),
         });
-        table.resize(FIRST_SLOTS);
+        table.resize(slots);
         table
     }
 
-    /// A table addressed by key: one slot per key, entries are rows' addresses, filled by [`Self::insert_at`] alone.
-    pub fn by_key(row_size: usize, slots: usize) -> Box<Self> {
-        let mut table = Self::new(row_size);
-        table.slots = vec![0; slots];
-        table.directory = table.slots.as_mut_ptr();
-        table
-    }
-
-    /// A new zeroed row in slot `slot`, which must be empty.
-    pub fn insert_at(&mut self, slot: usize) -> *mut u8 {
-        let row = self.arena.allocate(self.row_size);
-        self.slots[slot] = row as u64;
-        self.rows.push(row);
-        row
-    }
-
+    /// A zeroed directory of `slots` words, filled again from the rows.
     fn resize(&mut self, slots: usize) {
         self.slots = vec![0; slots];
         self.directory = self.slots.as_mut_ptr();
+        if self.addressing != Addressing::Hash {
+            return;
+        }
         self.mask = slots as u64 - 1;
         self.shift = u64::from(64 - slots.trailing_zeros());
-        for i in 0..self.rows.len() {
-            let row = self.rows[i];
-            // SAFETY: every row starts with its hash.
-            let hash = unsafe { row.cast::<u64>().read() };
-            self.place(hash, row);
+        for row in self.rows() {
+            // SAFETY: every row of a table by hash starts with its hash.
+            let hash = unsafe { (row as *const u64).read() };
+            let mut slot = (hash >> self.shift) as usize;
+            while self.slots[slot] != 0 {
+                slot = (slot + 1) & self.mask as usize;
+            }
+            self.slots[slot] = (row << 16) | (hash & 0xFFFF);
         }
     }
 
-    fn place(&mut self, hash: u64, row: *mut u8) {
-        let mut slot = (hash >> self.shift) as usize;
-        while self.slots[slot] != 0 {
-            slot = (slot + 1) & self.mask as usize;
-        }
-        self.slots[slot] = ((row as u64) << 16) | (hash & 0xFFFF);
-    }
-
-    /// A new zeroed row for a key of that hash, which must not be in the table.
-    pub fn insert(&mut self, hash: u64) -> *mut u8 {
-        if (self.rows.len() + 1) * 2 > self.slots.len() {
+    /// Makes room for at least one more row; the directory may move.
+    pub fn grow(&mut self) {
+        let mut rows = self.full + self.in_last_block();
+        if self.addressing == Addressing::Hash && (rows + 1) * 2 > self.slots.len() {
             self.resize(self.slots.len() * 4);
         }
-        let row = self.arena.allocate(self.row_size);
-        // SAFETY: the row has at least the header's 8 bytes and is aligned to 8.
-        unsafe { row.cast::<u64>().write(hash) };
-        self.place(hash, row);
-        self.rows.push(row);
-        row
+        let capacity = |block: &Vec<u64>| block.len() * 8 / self.row_size;
+        let mut left = self.blocks.last().map_or(0, capacity) - self.in_last_block();
+        if left == 0 {
+            self.full = rows;
+            let words = self.blocks.last().map_or(FIRST_BLOCK_WORDS, |b| (b.len() * 2).min(LARGEST_BLOCK_WORDS));
+            let mut block = vec![0; words.max(self.row_size / 8)];
+            left = capacity(&block);
+            self.next = block.as_mut_ptr().cast();
+            self.blocks.push(block);
+        }
+        if self.addressing == Addressing::Hash {
+            rows = self.slots.len() / 2 - rows;
+            left = left.min(rows);
+        }
+        self.room = left as u64;
     }
 
-    /// The rows in order of insertion.
-    pub fn rows(&self) -> &[*mut u8] {
-        &self.rows
+    /// Rows in the last block.
+    fn in_last_block(&self) -> usize {
+        self.blocks.last().map_or(0, |b| (self.next as usize - b.as_ptr() as usize) / self.row_size)
+    }
+
+    /// Marks a row in its slot as there.
+    ///
+    /// # Safety
+    /// `row` is the row of a slot, and not marked.
+    pub unsafe fn place(&mut self, row: *mut u64) {
+        // SAFETY: the caller's; rows in slots begin with the mark.
+        unsafe { row.write(1) };
+        self.placed.push(row as u64);
+    }
+
+    /// Addresses of the rows in order of insertion.
+    pub fn rows(&self) -> Vec<u64> {
+        if let Addressing::InPlace { .. } = self.addressing {
+            return self.placed.clone();
+        }
+        let last = self.in_last_block();
+        let mut rows = Vec::with_capacity(self.full + last);
+        for (i, block) in self.blocks.iter().enumerate() {
+            let count = if i + 1 == self.blocks.len() { last } else { block.len() * 8 / self.row_size };
+            let start = block.as_ptr() as u64;
+            rows.extend((0..count as u64).map(|r| start + r * self.row_size as u64));
+        }
+        rows
     }
 
     /// Keeps a copy of a string as long as the table lives.
@@ -116,17 +169,35 @@ mod tests {
     use super::*;
     use crate::runtime::hash;
 
+    /// As generated code does.
+    fn insert(table: &mut AggregateTable, hash: u64) -> *mut u64 {
+        if table.room == 0 {
+            table.grow();
+        }
+        let row = table.next.cast::<u64>();
+        table.next = table.next.wrapping_add(table.row_size);
+        table.room -= 1;
+        let mut slot = (hash >> table.shift) as usize;
+        while table.slots[slot] != 0 {
+            slot = (slot + 1) & table.mask as usize;
+        }
+        table.slots[slot] = ((row as u64) << 16) | (hash & 0xFFFF);
+        // SAFETY: there was room for the row.
+        unsafe { row.write(hash) };
+        row
+    }
+
     #[test]
     fn grows_and_keeps_rows() {
-        let mut table = AggregateTable::new(16);
-        for i in 0..1000u64 {
-            let row = table.insert(hash::combine(hash::SEED, i));
-            // SAFETY: rows have 16 bytes.
-            unsafe { row.cast::<u64>().add(1).write(i) };
+        let mut table = AggregateTable::new(24, Addressing::Hash);
+        for i in 0..10_000u64 {
+            let row = insert(&mut table, hash::combine(hash::SEED, i));
+            // SAFETY: rows have 24 bytes.
+            unsafe { row.add(1).write(i) };
         }
-        assert_eq!(table.rows().len(), 1000);
         // SAFETY: as above.
-        let values: Vec<u64> = table.rows().iter().map(|r| unsafe { r.cast::<u64>().add(1).read() }).collect();
-        assert_eq!(values, (0..1000).collect::<Vec<_>>());
+        let values: Vec<u64> = table.rows().iter().map(|r| unsafe { (*r as *const u64).add(1).read() }).collect();
+        assert_eq!(values, (0..10_000).collect::<Vec<_>>());
+        assert_eq!(table.slots.iter().filter(|s| **s != 0).count(), 10_000);
     }
 }

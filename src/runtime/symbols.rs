@@ -47,8 +47,8 @@ macro_rules! symbols {
 }
 
 symbols! {
-    ws_aggregate_insert(Pointer, I64) -> Pointer, None;
-    ws_aggregate_insert_at(Pointer, I64) -> Pointer, None;
+    ws_aggregate_grow(Pointer), None;
+    ws_aggregate_place(Pointer, Pointer), None;
     ws_aggregate_keep(Pointer, I64, I64) -> I64, None;
     ws_bytes_equal(I64, I64, I64) -> I8, Some("comparing long strings is a library's work");
     ws_bytes_hash(I64, I64) -> I64, Some("hashing long strings is a loop of its own");
@@ -134,22 +134,22 @@ pub type IntegerSet = hashbrown::HashSet<i64>;
 /// A function over two decimals (unscaled); `None` is an error of the row.
 pub type DecimalFunction = Box<dyn Fn(i128, i128) -> Option<i128> + Send + Sync>;
 
-/// A new row of the table for a hash that it does not hold yet.
+/// Makes room for a row.
 ///
 /// # Safety
 /// `table` is the task's table.
-unsafe extern "C" fn ws_aggregate_insert(table: *mut AggregateTable, hash: u64) -> *mut u8 {
+unsafe extern "C" fn ws_aggregate_grow(table: *mut AggregateTable) {
     // SAFETY: by the caller's promise, and nothing else uses the table during the call.
-    unsafe { &mut *table }.insert(hash)
+    unsafe { &mut *table }.grow();
 }
 
-/// A new row in an empty slot of a table addressed by key.
+/// Marks a row in its slot as there.
 ///
 /// # Safety
-/// `table` is the task's table, and `slot` one of its slots.
-unsafe extern "C" fn ws_aggregate_insert_at(table: *mut AggregateTable, slot: u64) -> *mut u8 {
+/// `table` is the task's table, and `row` the row of a slot that is not marked.
+unsafe extern "C" fn ws_aggregate_place(table: *mut AggregateTable, row: *mut u64) {
     // SAFETY: by the caller's promise, and nothing else uses the table during the call.
-    unsafe { &mut *table }.insert_at(slot as usize)
+    unsafe { (*table).place(row) };
 }
 
 /// The high word of a copy of a long string that lives as long as the table.

@@ -58,7 +58,7 @@ impl CatalogView for Tpch {
             };
             let (min, max) = bounds.unzip();
             fields.push(Field::new(name, data_type, true));
-            statistics.push(ColumnStatistics { min, max, null_count: Some(0), distinct_count: None });
+            statistics.push(ColumnStatistics { min, max, null_count: Some(0), distinct_count: None, length: None });
         }
         let statistics = TableStatistics { size_bytes: rows * 100, row_count: Some(*rows), columns: statistics };
         Some(CatalogEntry::Table(Arc::new(Described { schema: Schema::new(fields), statistics })))

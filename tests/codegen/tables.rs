@@ -12,10 +12,11 @@ pub fn declare(text: &str) -> Result<(String, Arc<dyn TableSource>), String> {
     let (name, rest) = text.split_once('(').ok_or_else(|| format!("not a table: {text}"))?;
     let (columns, rows) = rest.rsplit_once(')').ok_or_else(|| format!("not a table: {text}"))?;
     let rows: usize = if rows.trim().is_empty() { 20 } else { rows.trim().parse().map_err(|e| format!("{text}: {e}"))? };
-    let fields = split(columns).into_iter().map(|c| field(&c)).collect::<Result<Vec<_>, _>>()?;
+    let columns = split(columns);
+    let fields = columns.iter().map(|c| field(c)).collect::<Result<Vec<_>, _>>()?;
     let batch = |from: usize, to: usize| -> Result<RecordBatch, String> {
         let arrays = fields.iter().enumerate().map(|(c, f)| {
-            let values = (from..to).map(|r| value(f, r, c)).collect::<Vec<_>>();
+            let values = (from..to).map(|r| value(f, &columns[c], r, c)).collect::<Vec<_>>();
             let parts = values.iter().map(|v| scalar::to_array(v, 1)).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
             let parts: Vec<&dyn arrow::array::Array> = parts.iter().map(AsRef::as_ref).collect();
             arrow::compute::concat(&parts).map_err(|e| e.to_string())
@@ -55,7 +56,7 @@ fn field(text: &str) -> Result<Field, String> {
         "bigint" => DataType::Long,
         "float" => DataType::Float,
         "double" => DataType::Double,
-        "string" => DataType::String,
+        "string" | "letter" => DataType::String,
         "date" => DataType::Date,
         "timestamp" => DataType::Timestamp,
         decimal => {
@@ -68,8 +69,8 @@ fn field(text: &str) -> Result<Field, String> {
     Ok(Field::new(name, data_type, nullable))
 }
 
-/// The value of row `r` in column `c`; of nullable columns every fourth or so is NULL.
-fn value(field: &Field, r: usize, c: usize) -> Scalar {
+/// The value of row `r` in column `c`, declared as `text`; of nullable columns every fourth or so is NULL.
+fn value(field: &Field, text: &str, r: usize, c: usize) -> Scalar {
     if field.nullable && (r * 7 + c * 3) % 4 == 3 {
         return Scalar::Null(field.data_type.clone());
     }
@@ -85,6 +86,7 @@ fn value(field: &Field, r: usize, c: usize) -> Scalar {
         DataType::Decimal { precision, scale } => Scalar::Decimal { value: i128::from(n) * 25 - 100, precision: *precision, scale: *scale },
         DataType::Date => Scalar::Date(n as i32 * 100),
         DataType::Timestamp => Scalar::Timestamp(n * 3_600_000_000),
+        _ if text.contains(" letter") => Scalar::string(["N", "R", "A"][n as usize % 3]),
         _ => Scalar::string(["", "ant", "bee", "a longer animal name", "cat"][n as usize % 5]),
     }
 }

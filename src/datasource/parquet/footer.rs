@@ -190,6 +190,12 @@ impl ParquetFile {
         self.group(group).column(leaf).statistics()?.distinct_count_opt()
     }
 
+    /// Bytes of all strings together, as the writer counted them.
+    pub fn string_bytes(&self, group: usize, column: usize) -> Option<u64> {
+        let leaf = self.columns.get(column)?.as_ref()?.leaf?;
+        self.group(group).column(leaf).unencoded_byte_array_data_bytes()?.try_into().ok()
+    }
+
     pub fn has_page_index(&self, group: usize) -> bool {
         self.group(group).columns().iter().any(|c| c.column_index_offset().is_some() && c.offset_index_offset().is_some())
     }

@@ -125,16 +125,21 @@ fn column_statistics(column: usize, files: &[ParquetFile], rows: u64) -> ColumnS
     let mut bounds = Bounds::default();
     let mut nulls = Some(0);
     let mut distinct = Distinct::default();
+    let mut bytes = Some(0);
     for (file, group) in files.iter().flat_map(|f| (0..f.row_groups()).map(move |g| (f, g))) {
         let block: BlockColumn = file.block(group, column);
         nulls = nulls.zip(block.null_count).map(|(a, b): (u64, u64)| a + b);
         distinct.add(file.distinct_count(group, column), block.rows);
+        bytes = bytes.zip(file.string_bytes(group, column)).map(|(a, b): (u64, u64)| a + b);
         bounds.add(block.min, block.max, block.null_count == Some(block.rows));
     }
     let (min, max) = bounds.finish();
     let most = rows - nulls.unwrap_or_default().min(rows);
     let distinct_count = distinct.estimate().into_iter().chain(range(&min, &max)).map(|d| d.min(most)).min();
-    ColumnStatistics { min, max, null_count: nulls, distinct_count }
+    // Where none is empty and there are as many bytes as strings, each has one.
+    let none_empty = matches!(&min, Some(Scalar::String(least)) if !least.is_empty());
+    let length = (none_empty && bytes.is_some() && bytes == nulls.map(|n| rows - n)).then_some((1, 1));
+    ColumnStatistics { min, max, null_count: nulls, distinct_count, length }
 }
 
 /// The distinct values of a column from those of its row groups.

@@ -29,6 +29,7 @@ pub fn keyed_table(name: &str, rows: u64, distinct: u64) -> LogicalPlan {
         max: Some(Scalar::Long(distinct as i64 - 1)),
         null_count: Some(0),
         distinct_count: None,
+        length: None,
     };
     let statistics = TableStatistics { size_bytes: rows * 24, row_count: Some(rows), columns: vec![column; 3] };
     relation(name, fields, statistics)

@@ -11,6 +11,7 @@ use super::{Aggregate, AggregateKind, AggregateMode};
 use crate::base::{Attribute, DataType, Error, Result};
 use crate::codegen::aggregate::{AggregateSink, BufferSpec};
 use crate::codegen::bounds::bounds;
+use crate::codegen::group::{KeyRanges, addressing, key_range};
 use crate::codegen::pipeline::RowColumn;
 use crate::codegen::support;
 use crate::codegen::value::{Bounds, kind_of};
@@ -32,6 +33,17 @@ struct Plan {
     nullable: bool,
     can_overflow: bool,
     unchecked: bool,
+}
+
+impl Plan {
+    /// Whether one field serves both.
+    fn same(&self, other: &Plan) -> bool {
+        let counts_rows = |p: &Plan| p.accumulate == Accumulate::Count && !p.input.nullable();
+        self.accumulate == other.accumulate
+            && (self.input == other.input || counts_rows(self) && counts_rows(other))
+            && self.filter == other.filter
+            && (self.kind, self.nullable, self.can_overflow) == (other.kind, other.nullable, other.can_overflow)
+    }
 }
 
 impl Aggregate {
@@ -87,17 +99,28 @@ impl Aggregate {
             }
             finishes.push((call, description));
         }
+        let by_key = by_key(&keys, region);
+        let header = if by_key.as_ref().is_some_and(|k| !k.in_place) { 0 } else { ROW_HEADER };
+        // The same buffer of several aggregates is kept once: the count and the sum of an average, say.
+        let mut distinct: Vec<&Plan> = vec![];
+        let mut place = vec![];
+        for p in &plans {
+            place.push(distinct.iter().position(|d| d.same(p)).unwrap_or_else(|| {
+                distinct.push(p);
+                distinct.len() - 1
+            }));
+        }
         let key_kinds = keys.iter().map(|k| Ok((kind(&k.data_type())?, k.nullable()))).collect::<Result<Vec<_>>>()?;
-        let buffer_kinds = plans.iter().map(|p| (p.kind, p.nullable));
-        let layout = RowLayout::new(ROW_HEADER, &key_kinds.into_iter().chain(buffer_kinds).collect::<Vec<_>>());
+        let buffer_kinds = distinct.iter().map(|p| (p.kind, p.nullable));
+        let layout = RowLayout::new(header, &key_kinds.into_iter().chain(buffer_kinds).collect::<Vec<_>>());
         let (key_fields, buffer_fields) = layout.fields.split_at(keys.len());
         let slot = region.layout.reserve();
-        let by_key = by_key(&keys, region);
         let sink = AggregateSink {
             table: slot,
             by_key,
+            row_size: layout.size,
             keys: keys.iter().zip(key_fields).map(|(k, f)| (k.clone(), k.data_type(), *f)).collect(),
-            buffers: plans
+            buffers: distinct
                 .iter()
                 .zip(buffer_fields)
                 .map(|(p, f)| BufferSpec {
@@ -110,12 +133,14 @@ impl Aggregate {
                 .collect(),
         };
         let key_columns = keys.iter().zip(key_fields).map(|(k, f)| RowColumn { field: *f, data_type: k.data_type(), unchecked: false });
-        let buffer_columns = plans.iter().zip(buffer_fields).map(|(p, f)| RowColumn {
-            field: *f,
+        let buffer_columns = plans.iter().zip(&place).map(|(p, at)| RowColumn {
+            field: buffer_fields[*at],
             data_type: p.attribute.data_type.clone(),
             unchecked: p.unchecked,
         });
-        let columns = key_columns.chain(buffer_columns).collect();
+        let columns: Vec<RowColumn> = key_columns.chain(buffer_columns).collect();
+        let mut ranges: Vec<_> = keys.iter().map(|k| bounds(k, &region.bounds)).collect();
+        ranges.resize(columns.len(), None);
         let attributes: Vec<Attribute> = key_attributes
             .iter()
             .zip(&keys)
@@ -125,9 +150,10 @@ impl Aggregate {
         let object = if keys.is_empty() {
             Object::Group { slot, layout: layout.clone() }
         } else {
-            Object::Groups { slot, layout: layout.clone(), by_key }
+            Object::Groups { slot, layout: layout.clone(), addressing: addressing(&sink) }
         };
         region.break_at(plan, sink, object, columns, attributes)?;
+        region.bounds = ranges;
         if self.calls.iter().any(|c| c.mode.gives_results()) {
             let results = finishes.iter().map(|(call, description)| match call.mode {
                 AggregateMode::Final | AggregateMode::Complete => vec![alias(&call.result, description.finish.clone())],
@@ -173,20 +199,27 @@ impl Aggregate {
     }
 }
 
-/// Most slots of a table addressed by key: 64 MB of them.
-const MOST_SLOTS: i128 = 1 << 23;
+/// Most slots of a table addressed by key: 64 MB of addresses.
+const MOST_SLOTS: usize = 1 << 23;
+/// Most bytes of rows in slots that may remain empty.
+const MOST_SPARSE_BYTES: usize = 1 << 21;
 
-/// Bounds of the one key, if it is an integer whose values lie densely.
-fn by_key(keys: &[Expr], region: &Region) -> Option<(i64, i64)> {
-    let [key] = keys else { return None };
-    let integer = matches!(kind_of(&key.data_type())?, FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64);
-    if !integer || key.nullable() || key.data_type() == DataType::Boolean {
+/// Ranges of the keys, if the groups that there can be are not many more than the rows.
+fn by_key(keys: &[Expr], region: &Region) -> Option<KeyRanges> {
+    let range = |key: &Expr| {
+        let t = key.data_type();
+        key_range(&t, kind_of(&t)?, bounds(key, &region.bounds)?)
+    };
+    let mut found = KeyRanges { ranges: keys.iter().map(range).collect::<Option<Vec<_>>>()?, in_place: false };
+    let slots = found.slots(keys.iter().map(Expr::nullable)).filter(|_| !keys.is_empty())?;
+    // Behind joins the rows are not known; most do not multiply them.
+    let rows = region.most_rows.or(region.input_rows)?;
+    if slots > MOST_SLOTS || slots as u64 > rows.saturating_mul(4) {
         return None;
     }
-    let (least, most) = bounds(key, &region.bounds)?;
-    let slots = most.checked_sub(least)?.checked_add(1)?;
-    let dense = slots > 0 && slots <= MOST_SLOTS && slots <= i128::from(region.most_rows?).saturating_mul(4);
-    if dense { Some((i64::try_from(least).ok()?, i64::try_from(most).ok()?)) } else { None }
+    let row_size = (keys.len() + 8) * 8;
+    found.in_place = slots * row_size <= MOST_SPARSE_BYTES || slots as u64 <= rows / 8;
+    Some(found)
 }
 
 fn magnitude((least, most): Bounds) -> u128 {

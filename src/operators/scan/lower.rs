@@ -6,8 +6,9 @@ use crate::codegen::value::Bounds;
 /// Facts about the rows of an input.
 #[derive(Debug, Clone, Default)]
 pub struct InputFacts {
-    /// Per column: hard bounds, and whether it has no NULLs.
+    /// Per column: hard bounds (of strings, of the length in bytes), and whether it has no NULLs.
     pub columns: Vec<(Option<Bounds>, bool)>,
+    /// Of all partitions together.
     pub most_rows: Option<u64>,
 }
 
@@ -22,7 +23,8 @@ impl FileScan {
                 let column = self.table_output.iter().position(|t| t.id == a.id).and_then(|i| statistics.columns.get(i));
                 column.map_or((None, false), |c| {
                     let bound = |s: &Option<crate::base::Scalar>| s.as_ref().and_then(|s| s.as_i128());
-                    let bounds = bound(&c.min).zip(bound(&c.max));
+                    let length = c.length.map(|(least, most)| (i128::from(least), i128::from(most)));
+                    let bounds = length.or_else(|| bound(&c.min).zip(bound(&c.max)));
                     (bounds, c.null_count == Some(0))
                 })
             })

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `support` | which operators may be in a stage |
+//! | `facts` | what is known of a region's input |
 //! | `region` | operators to pipelines; each operator's own part is its `lower.rs` |
 //! | `stage` | the compiled functions, shared by tasks; their texts |
 //! | `run` | the choice between engines; operators within a stage that do not fuse |
@@ -10,6 +11,7 @@
 //! | `build` | build sides of joins |
 
 mod build;
+mod facts;
 mod region;
 mod run;
 mod stage;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::facts::facts;
 use crate::base::{Attribute, DataType, Error, Result, Scalar};
 use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::output::OutputSink;
@@ -13,13 +14,14 @@ use crate::codegen::{Op, Pipeline, Sink, Source, support};
 use crate::expr::Expr;
 use crate::operators::{Operator, SparkPlan};
 use crate::rdd::QueryContext;
+use crate::runtime::aggregate_table::Addressing;
 use crate::runtime::{Form, RowLayout};
 
 /// Something that a task makes, or is given, before it runs, and whose address goes to a slot.
 #[derive(Debug, Clone)]
 pub enum Object {
-    /// A table of groups, addressed by key between bounds or by hash.
-    Groups { slot: Slot, layout: RowLayout, by_key: Option<(i64, i64)> },
+    /// A table of groups.
+    Groups { slot: Slot, layout: RowLayout, addressing: Addressing },
     /// The one row of an aggregate without keys.
     Group { slot: Slot, layout: RowLayout },
     /// The table of a join.
@@ -94,8 +96,10 @@ pub struct Region<'c> {
     pub attributes: Vec<Attribute>,
     /// Their bounds, as far as known.
     pub bounds: Vec<Option<Bounds>>,
-    /// No more rows than this reach the end of the pipeline so far, in any task.
+    /// No more rows than this reach the end of the pipeline so far, in all tasks together.
     pub most_rows: Option<u64>,
+    /// No more rows than this are read, in all tasks together.
+    pub input_rows: Option<u64>,
 }
 
 /// The value of a scalar subquery.
@@ -129,6 +133,7 @@ impl<'c> Region<'c> {
             attributes: vec![],
             bounds: vec![],
             most_rows: None,
+            input_rows: None,
         };
         region.output = region.layout.reserve();
         region.add(plan)?;
@@ -164,11 +169,9 @@ impl<'c> Region<'c> {
         for a in &output {
             support::data_type(&a.data_type).map_err(crate::codegen::module::failure)?;
         }
-        let facts = match &plan.operator {
-            Operator::FileScan(scan) => scan.facts(),
-            _ => Default::default(),
-        };
+        let facts = facts(plan);
         self.most_rows = facts.most_rows;
+        self.input_rows = facts.most_rows;
         let columns: Vec<InputColumn> = output
             .iter()
             .enumerate()

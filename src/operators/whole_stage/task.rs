@@ -129,11 +129,8 @@ impl Task {
         let mut joins = 0;
         for object in &stage.objects {
             let owned = match object {
-                Object::Groups { slot, layout, by_key } => {
-                    let mut table = match by_key {
-                        Some((least, most)) => AggregateTable::by_key(layout.size, (most - least) as usize + 1),
-                        None => AggregateTable::new(layout.size),
-                    };
+                Object::Groups { slot, layout, addressing } => {
+                    let mut table = AggregateTable::new(layout.size, *addressing);
                     task.set(*slot, &raw mut *table as u64);
                     Owned::Groups(table)
                 }
@@ -204,7 +201,7 @@ impl Task {
     /// Addresses of the groups that pipeline `index` reads.
     fn rows_before(&mut self, index: usize) -> Result<Vec<u64>> {
         match &mut self.tables[self.shared.stage.row_sources[index - 1]] {
-            Owned::Groups(table) => Ok(table.rows().iter().map(|r| *r as u64).collect()),
+            Owned::Groups(table) => Ok(table.rows()),
             Owned::Group(row) => Ok(vec![row.as_mut_ptr() as u64]),
             Owned::Join { .. } | Owned::Nothing => Err(Error::internal("a pipeline over rows without a table")),
         }
