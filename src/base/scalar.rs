@@ -68,6 +68,15 @@ impl Scalar {
         }
     }
 
+    /// The bytes of a string or a binary value.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Scalar::String(s) => Some(s.as_bytes()),
+            Scalar::Binary(b) => Some(b),
+            _ => None,
+        }
+    }
+
     /// The value as a 128-bit integer where it has an exact one: integers, dates, timestamps, intervals,
     /// booleans, and the unscaled value of a decimal.
     pub fn as_i128(&self) -> Option<i128> {

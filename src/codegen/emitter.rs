@@ -178,7 +178,7 @@ impl<'f> Emitter<'f> {
         let lo = self.slot_as(slot, clif_type(kind));
         if kind == FieldKind::Str {
             let hi = self.slot(slot + 1);
-            let length = if let Scalar::String(s) = value { Some((s.len() as i128, s.len() as i128)) } else { None };
+            let length = value.as_bytes().map(|b| (b.len() as i128, b.len() as i128));
             return Value::string(lo, hi).with_bounds(length);
         }
         Value::new(kind, lo).with_bounds(value.as_i128().map(|v| (v, v)))

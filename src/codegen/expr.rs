@@ -318,7 +318,7 @@ impl Emitter<'_> {
         let v = self.expr(value, scope)?;
         let found = match v.kind {
             FieldKind::Str if items.len() > 2 => {
-                let set: hashbrown::HashSet<Box<[u8]>> = items.iter().filter_map(|s| scalar_bytes(s)).collect();
+                let set: hashbrown::HashSet<Box<[u8]>> = items.iter().filter_map(|s| s.as_bytes().map(Into::into)).collect();
                 let predicate = self.helper(Helper::Predicate(Arc::new(Box::new(move |bytes: &[u8]| set.contains(bytes)))));
                 let hi = v.hi.unwrap_or(v.lo);
                 self.call_value("ws_string_predicate", &[predicate, v.lo, hi])?
@@ -381,14 +381,6 @@ impl Emitter<'_> {
 /// A boolean in a register.
 pub fn boolean(lo: ir::Value) -> Value {
     Value::new(FieldKind::I8, lo)
-}
-
-fn scalar_bytes(s: &Scalar) -> Option<Box<[u8]>> {
-    match s {
-        Scalar::String(s) => Some(s.as_bytes().into()),
-        Scalar::Binary(b) => Some(b.as_ref().into()),
-        _ => None,
-    }
 }
 
 /// Whether an expression must not, or should not, be computed for rows that do not need it.

@@ -23,7 +23,7 @@ pub fn lowered(function: ScalarFunction, args: &[Expr]) -> bool {
     match function {
         F::Year | F::Quarter | F::Month | F::DayOfMonth | F::IsNaN | F::NormalizeFloat => true,
         F::Abs => args[0].data_type().is_fractional() || args[0].data_type().is_decimal(),
-        F::Substring | F::Left | F::StartsWith | F::EndsWith | F::Contains => literals(),
+        F::Substring | F::Left | F::StartsWith | F::EndsWith | F::Contains => args[0].data_type() == DataType::String && literals(),
         _ => false,
     }
 }

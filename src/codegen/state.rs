@@ -43,7 +43,7 @@ pub struct StateLayout {
     slots: Vec<Init>,
     constants: HashMap<Scalar, Slot>,
     /// Bytes that string constants point to.
-    strings: Vec<Arc<str>>,
+    strings: Vec<Scalar>,
 }
 
 impl StateLayout {
@@ -72,9 +72,9 @@ impl StateLayout {
             return *slot;
         }
         let slot = match value {
-            Scalar::String(s) => {
-                self.strings.push(s.clone());
-                let word = StrRef::new(s.as_bytes());
+            Scalar::String(_) | Scalar::Binary(_) => {
+                self.strings.push(value.clone());
+                let word = StrRef::new(value.as_bytes().unwrap_or_default());
                 let first = self.push(Init::Word(word.lo));
                 self.push(Init::Word(word.hi));
                 first

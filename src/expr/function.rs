@@ -2,9 +2,10 @@
 //!
 //! Argument types are written as words of one letter, with `?` for an optional argument and `*` for any number (zero included)
 //! of the last one:
-//! `s` string, `y` binary, `b` boolean, `i` int, `l` bigint, `d` double, `n` any number, `q` any integer, `D` date,
+//! `s` string, `y` binary, `x` string or binary, `w` string or array of strings, `b` boolean, `i` int (cast from any number), `j` int
+//! (from no wider number), `l` bigint, `d` double, `n` any number, `q` any integer, `D` date,
 //! `t` timestamp, `T` date or timestamp, `m` year-month interval, `u` day-time interval, `A` array, `M` map, `S` struct, `a` anything,
-//! `c` anything, all `c` brought to one type, `e` the element type of the first argument.
+//! `c` anything, all `c` brought to one type, `e` of one type with the elements of the first argument.
 //! The result is one of the letters `s y b i l d D t m u`, `1` for the type of the first argument, or `*` where
 //! [`ScalarFunction::data_type`](super::typing) computes it.
 
@@ -45,8 +46,8 @@ macro_rules! functions {
 functions! {
     // Strings. Positions count characters from 1.
     /// `substring(str, pos[, len])`; a negative position counts from the end.
-    Substring "substring" ["substr"] "s i i?" => "s";
-    Left "left" "s i" => "s";
+    Substring "substring" ["substr"] "x i i?" => "1";
+    Left "left" "x i" => "1";
     Right "right" "s i" => "s";
     Upper "upper" ["ucase"] "s" => "s";
     Lower "lower" ["lcase"] "s" => "s";
@@ -56,35 +57,35 @@ functions! {
     LTrim "ltrim" "s s?" => "s";
     /// Arguments as for [`ScalarFunction::Trim`].
     RTrim "rtrim" "s s?" => "s";
-    Length "char_length" ["length" "len" "character_length"] "s" => "i";
-    OctetLength "octet_length" "s" => "i";
-    BitLength "bit_length" "s" => "i";
+    Length "char_length" ["length" "len" "character_length"] "x" => "i";
+    OctetLength "octet_length" "x" => "i";
+    BitLength "bit_length" "x" => "i";
     /// NULL if any argument is NULL; arrays are appended.
     Concat "concat" "c*" => "*";
-    /// `concat_ws(sep, …)`: skips NULL arguments; NULL only if the separator is.
-    ConcatWs "concat_ws" "s s*" => "s";
+    /// `concat_ws(sep, …)`: strings and the elements of arrays; skips NULLs; NULL only if the separator is.
+    ConcatWs "concat_ws" "s w*" => "s";
     Replace "replace" "s s s?" => "s";
     /// `locate(substr, str[, start])`; 0 when absent.
     Locate "locate" ["position" "charindex"] "s s i?" => "i";
     /// `instr(str, substr)`; 0 when absent.
     Instr "instr" "s s" => "i";
-    LPad "lpad" "s i s?" => "s";
-    RPad "rpad" "s i s?" => "s";
+    LPad "lpad" "x i x?" => "1";
+    RPad "rpad" "x i x?" => "1";
     Repeat "repeat" "s i" => "s";
     Space "space" "i" => "s";
     Reverse "reverse" "a" => "1";
     /// `split(str, regex[, limit])`.
     Split "split" "s s i?" => "*";
-    /// `split_part(str, delimiter, n)`.
     /// `overlay(str, replacement, position[, length])`.
     Overlay "overlay" "s s i i?" => "s";
     /// Position from 1 of a text in a comma-separated list; 0 when absent.
     FindInSet "find_in_set" "s s" => "i";
+    /// `split_part(str, delimiter, n)`; a negative part counts from the end.
     SplitPart "split_part" "s s i" => "s";
     SubstringIndex "substring_index" "s s i" => "s";
-    StartsWith "startswith" "s s" => "b";
-    EndsWith "endswith" "s s" => "b";
-    Contains "contains" "s s" => "b";
+    StartsWith "startswith" "x x" => "b";
+    EndsWith "endswith" "x x" => "b";
+    Contains "contains" "x x" => "b";
     InitCap "initcap" "s" => "s";
     Ascii "ascii" "s" => "i";
     Chr "chr" ["char"] "l" => "s";
@@ -92,9 +93,55 @@ functions! {
     RegexpReplace "regexp_replace" "s s s i?" => "s";
     /// `regexp_extract(str, regex[, group])`; empty when nothing matches.
     RegexpExtract "regexp_extract" "s s i?" => "s";
+    RegexpExtractAll "regexp_extract_all" "s s i?" => "*";
+    RegexpCount "regexp_count" "s s" => "i";
+    /// Position from 1 of the first match; 0 when absent. The group is not looked at.
+    RegexpInstr "regexp_instr" "s s i?" => "i";
+    /// NULL when nothing matches.
+    RegexpSubstr "regexp_substr" "s s" => "s";
     RLike "rlike" ["regexp_like" "regexp"] "s s" => "b";
-    Hex "hex" "a" => "s";
     Levenshtein "levenshtein" "s s" => "i";
+    Soundex "soundex" "s" => "s";
+    Quote "quote" "s" => "s";
+    LuhnCheck "luhn_check" "s" => "b";
+    /// `mask(str[, upper[, lower[, digit[, other]]]])`: a NULL leaves characters of its kind.
+    Mask "mask" "s s? s? s? s?" => "s";
+    /// `conv(number, from base, to base)`.
+    Conv "conv" "s i i" => "s";
+    /// `elt(n, a, b, …)`: the n-th of the others, from 1.
+    Elt "elt" "i a a*" => "*";
+    /// `format_string(format, …)`, as `java.util.Formatter`.
+    FormatString "format_string" ["printf"] "s a*" => "s";
+    /// `format_number(x, places or pattern)`.
+    FormatNumber "format_number" "n a" => "s";
+    /// `parse_url(url, part[, key])`.
+    ParseUrl "parse_url" "s s s?" => "s";
+    TryParseUrl "try_parse_url" "s s s?" => "s";
+    UrlEncode "url_encode" "s" => "s";
+    UrlDecode "url_decode" "s" => "s";
+    TryUrlDecode "try_url_decode" "s" => "s";
+
+    // Bytes; several functions of strings take them as well.
+    Hex "hex" "a" => "s";
+    /// NULL for what is no hexadecimal number.
+    Unhex "unhex" "s" => "y";
+    Base64 "base64" "y" => "s";
+    UnBase64 "unbase64" "s" => "y";
+    Md5 "md5" "y" => "s";
+    Sha1Digest "sha1" ["sha"] "y" => "s";
+    /// `sha2(bytes, bits)`; NULL for other than 0, 224, 256, 384 and 512 bits.
+    Sha2Digest "sha2" "y i" => "s";
+    Crc32 "crc32" "y" => "l";
+    /// `encode(str, charset)`.
+    Encode "encode" "s s" => "y";
+    /// `decode(bytes, charset)`.
+    Decode "decode" "y s" => "s";
+    IsValidUtf8 "is_valid_utf8" "y" => "b";
+    /// Replaces what is no UTF-8 by U+FFFD.
+    MakeValidUtf8 "make_valid_utf8" "y" => "s";
+    ValidateUtf8 "validate_utf8" "y" => "s";
+    TryValidateUtf8 "try_validate_utf8" "y" => "s";
+    BitmapCount "bitmap_count" "y" => "l";
 
     // Numbers.
     Abs "abs" "n" => "1";
@@ -129,6 +176,11 @@ functions! {
     Sinh "sinh" "d" => "d";
     Cosh "cosh" "d" => "d";
     Tanh "tanh" "d" => "d";
+    Asinh "asinh" "d" => "d";
+    Acosh "acosh" "d" => "d";
+    Atanh "atanh" "d" => "d";
+    Sec "sec" "d" => "d";
+    Csc "csc" "d" => "d";
     Degrees "degrees" "d" => "d";
     Radians "radians" "d" => "d";
     Hypot "hypot" "d d" => "d";
@@ -148,7 +200,14 @@ functions! {
     ShiftLeft "shiftleft" ["<<"] "q i" => "1";
     ShiftRight "shiftright" [">>"] "q i" => "1";
     ShiftRightUnsigned "shiftrightunsigned" [">>>"] "q i" => "1";
-    BitCount "bit_count" "q" => "i";
+    /// Of a boolean, as of the integer.
+    BitCount "bit_count" "a" => "i";
+    /// `bit_get(x, position)`: 0 or 1.
+    BitGet "bit_get" ["getbit"] "q i" => "*";
+    /// `width_bucket(x, low, high, n)`: 0 below the lowest bucket, `n + 1` above the highest.
+    WidthBucket "width_bucket" "d d d l" => "l";
+    BitmapBitPosition "bitmap_bit_position" "l" => "l";
+    BitmapBucketNumber "bitmap_bucket_number" "l" => "l";
     /// Binary digits.
     Bin "bin" "l" => "s";
     Factorial "factorial" "i" => "l";
@@ -176,8 +235,8 @@ functions! {
     Second "second" "t" => "i";
     /// Seconds with fraction, decimal(8,6).
     SecondFraction "secondwithfraction" "t" => "*";
-    DateAdd "date_add" ["dateadd"] "D i" => "D";
-    DateSub "date_sub" "D i" => "D";
+    DateAdd "date_add" ["dateadd"] "D j" => "D";
+    DateSub "date_sub" "D j" => "D";
     /// `datediff(end, start)` in days.
     DateDiff "datediff" ["date_diff"] "D D" => "i";
     AddMonths "add_months" "D i" => "D";
@@ -193,11 +252,18 @@ functions! {
     ToDate "to_date" "s s" => "D";
     /// With a format; without one it is a cast.
     ToTimestamp "to_timestamp" "s s" => "t";
+    /// NULL where the text does not fit the format.
+    TryToDate "try_to_date" "s s" => "D";
+    /// NULL where the text does not fit the format.
+    TryToTimestamp "try_to_timestamp" "s s" => "t";
     DateFormat "date_format" "t s" => "s";
     MakeDate "make_date" "i i i" => "D";
-    MakeTimestamp "make_timestamp" "i i i i i d" => "t";
+    MakeTimestamp "make_timestamp" ["make_timestamp_ltz"] "i i i i i d" => "t";
+    TryMakeTimestamp "try_make_timestamp" ["try_make_timestamp_ltz"] "i i i i i d" => "t";
+    /// `timestampdiff(unit, start, end)`: whole units; the unit is a literal.
+    TimestampDiff "timestampdiff" "s t t" => "l";
     /// Seconds since the epoch of a timestamp.
-    UnixTimestamp "unix_timestamp" ["to_unix_timestamp"] "t" => "l";
+    UnixTimestamp "unix_timestamp" ["to_unix_timestamp" "unix_seconds"] "t" => "l";
     UnixMillis "unix_millis" "t" => "l";
     UnixMicros "unix_micros" "t" => "l";
     UnixDate "unix_date" "D" => "i";
@@ -248,6 +314,13 @@ functions! {
     ArrayCompact "array_compact" "A" => "1";
     ArrayContains "array_contains" "A e" => "b";
     ArrayPosition "array_position" "A e" => "l";
+    ArrayRemove "array_remove" "A e" => "1";
+    /// `array_insert(array, position, item)`.
+    ArrayInsert "array_insert" "A i e" => "1";
+    /// Names (literals) and arrays by turns.
+    ArraysZip "arrays_zip" "a*" => "*";
+    /// Ascending, NULLs last.
+    ArraySort "array_sort" "A" => "1";
     SortArray "sort_array" "A b?" => "1";
     ArrayMin "array_min" "A" => "*";
     ArrayMax "array_max" "A" => "*";
@@ -264,6 +337,11 @@ functions! {
     Flatten "flatten" "A" => "*";
     Map "map" "a*" => "*";
     MapFromArrays "map_from_arrays" "A A" => "*";
+    MapFromEntries "map_from_entries" "A" => "*";
+    MapConcat "map_concat" "c c*" => "1";
+    /// `str_to_map(text[, pair delimiter[, key-value delimiter]])`.
+    StrToMap "str_to_map" "s s? s?" => "*";
+    MapEntries "map_entries" "M" => "*";
     MapKeys "map_keys" "M" => "*";
     MapValues "map_values" "M" => "*";
     /// Names (literals) and values by turns; never NULL.
@@ -284,6 +362,8 @@ functions! {
     // Others.
     /// Murmur3 with seed 42.
     Hash "hash" "a a*" => "i";
+    /// XXH64 with seed 42.
+    XxHash64 "xxhash64" "a a*" => "l";
     /// Fails with the message.
     RaiseError "raise_error" "s" => "*";
     /// NULL if true, else fails.
@@ -355,12 +435,33 @@ impl ScalarFunction {
                 | Sequence
                 | ArrayRepeat
                 | MapFromArrays
+                | MapFromEntries
+                | MapConcat
+                | StrToMap
+                | ArrayInsert
                 | Map
                 | SplitPart
                 | Split
                 | RegexpReplace
                 | RegexpExtract
                 | RLike
+                | RegexpExtractAll
+                | RegexpCount
+                | RegexpInstr
+                | RegexpSubstr
+                | Conv
+                | Elt
+                | FormatString
+                | FormatNumber
+                | ParseUrl
+                | UrlDecode
+                | UnBase64
+                | Encode
+                | Decode
+                | ValidateUtf8
+                | BitGet
+                | TryToDate
+                | TryToTimestamp
                 | Repeat
                 | RaiseError
                 | AssertTrue
@@ -379,6 +480,21 @@ impl ScalarFunction {
                 | Factorial
                 | Trunc
                 | DateTrunc
+                | TryToDate
+                | TryToTimestamp
+                | TryMakeTimestamp
+                | RegexpSubstr
+                | Conv
+                | Elt
+                | FormatNumber
+                | ParseUrl
+                | TryParseUrl
+                | TryUrlDecode
+                | Unhex
+                | Sha2Digest
+                | TryValidateUtf8
+                | WidthBucket
+                | MapFromEntries
                 | ArrayMin
                 | ArrayMax
                 | ArrayPercentile

@@ -278,7 +278,27 @@ impl ScalarFunction {
             "1" => first(),
             _ => match self {
                 Concat => args.first().map_or(DataType::String, Expr::data_type),
-                Split => array(DataType::String),
+                Split | RegexpExtractAll => array(DataType::String),
+                Elt => args.get(1).map_or(DataType::Null, Expr::data_type),
+                BitGet => DataType::Byte,
+                StrToMap => DataType::Map(Box::new(DataType::String), Box::new(DataType::String)),
+                MapFromEntries => match element(first()) {
+                    DataType::Struct(fields) => match <[Field; 2]>::try_from(fields) {
+                        Ok([key, value]) => DataType::Map(Box::new(key.data_type), Box::new(value.data_type)),
+                        Err(_) => DataType::Null,
+                    },
+                    _ => DataType::Null,
+                },
+                MapEntries => match first() {
+                    DataType::Map(k, v) => array(DataType::Struct(vec![Field::new("key", *k, false), Field::new("value", *v, true)])),
+                    other => array(other),
+                },
+                ArraysZip => {
+                    let column = |pair: &[Expr]| {
+                        Field::new(literal_text(&pair[0]).unwrap_or_else(|| "col".into()), element(pair[1].data_type()), true)
+                    };
+                    array(DataType::Struct(args.chunks_exact(2).map(column).collect()))
+                }
                 Ceil | Floor if args.len() == 1 => match first() {
                     DataType::Decimal { precision, scale } => {
                         DataType::decimal((i32::from(precision) - i32::from(scale) + 1).clamp(1, 38) as u8, 0)
@@ -353,7 +373,8 @@ impl ScalarFunction {
     fn nullable(self, args: &[Expr]) -> bool {
         use ScalarFunction::*;
         match self {
-            IsNaN | Rand | Array | NamedStruct | Map | Hash => false,
+            IsNaN | Rand | Array | NamedStruct | Map | Hash | XxHash64 => false,
+            FormatString | Mask => args.first().is_some_and(Expr::nullable),
             ConcatWs => args.first().is_some_and(Expr::nullable),
             Greatest | Least => args.iter().all(Expr::nullable),
             _ => self.makes_nulls() || args.iter().any(Expr::nullable),

@@ -68,7 +68,12 @@ impl ExprBinder<'_, '_, '_> {
             FunctionArguments::Subquery(q) => call.args.push(self.scalar_subquery(q)?),
             FunctionArguments::List(list) => {
                 call.distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
-                for arg in &list.args {
+                let mut args = list.args.as_slice();
+                if let Some((unit, rest)) = time_unit(&call.name, args) {
+                    call.args.push(Expr::Literal(Scalar::string(unit)));
+                    args = rest;
+                }
+                for arg in args {
                     self.argument(arg, &mut call)?;
                 }
                 for clause in &list.clauses {
@@ -119,6 +124,17 @@ impl ExprBinder<'_, '_, '_> {
         let placeholder = Attribute::new(name, if id { DataType::Long } else { DataType::Byte }, false);
         self.pending.grouping_calls.push(GroupingCall { placeholder: placeholder.clone(), args: call.args, id });
         Ok(Expr::Attribute(placeholder))
+    }
+}
+
+/// The unit that functions of timestamps have as a bare word in front, and the arguments after it.
+fn time_unit<'a>(name: &str, args: &'a [FunctionArg]) -> Option<(&'a str, &'a [FunctionArg])> {
+    let named = matches!(name, "timestampadd" | "timestampdiff" | "dateadd" | "date_add" | "datediff" | "date_diff");
+    match args {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Identifier(unit))), rest @ ..] if named && rest.len() == 2 => {
+            Some((&unit.value, rest))
+        }
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 mod aggregates;
 mod datetime;
 mod functions;
+mod rewrites;
 mod types;
 
 pub use aggregates::{aggregate, ranking};

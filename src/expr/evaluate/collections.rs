@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, ListArray, MapArray, PrimitiveArray, StructArray, UInt32Array, new_empty_array, new_null_array,
+    Array, ArrayRef, AsArray, Int32Array, ListArray, PrimitiveArray, StructArray, UInt32Array, new_empty_array, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{interleave, take};
@@ -26,19 +26,19 @@ pub(super) fn list_of(values: ArrayRef, offsets: OffsetBuffer<i32>, nulls: Optio
 }
 
 /// A list argument by rows.
-struct Lists<'a> {
-    array: &'a ListArray,
+pub(super) struct Lists<'a> {
+    pub array: &'a ListArray,
     step: usize,
 }
 
 impl<'a> Lists<'a> {
-    fn new(value: &'a Value) -> Result<Self> {
+    pub fn new(value: &'a Value) -> Result<Self> {
         let array = value.inner().as_list_opt::<i32>().ok_or_else(|| Error::internal("an array was expected"))?;
         Ok(Self { array, step: value.step() })
     }
 
     /// Where the row's elements are among all.
-    fn range(&self, row: usize) -> std::ops::Range<usize> {
+    pub fn range(&self, row: usize) -> std::ops::Range<usize> {
         let offsets = self.array.value_offsets();
         offsets[row * self.step] as usize..offsets[row * self.step + 1] as usize
     }
@@ -164,7 +164,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
                 Arc::new((0..n).map(answer).collect::<arrow::array::BooleanArray>())
             }
         }
-        SortArray => {
+        SortArray | ArraySort => {
             let lists = Lists::new(&args[0])?;
             let ascending = args.get(1).map(Arg::boolean).transpose()?;
             let compare = comparison::comparator(lists.array.values(), lists.array.values())?;
@@ -172,6 +172,11 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
                 let mut order: Vec<u32> = lists.range(i).map(|k| k as u32).collect();
                 // NULLs are least: first when ascending, last when descending.
                 order.sort_by(|a, b| compare(*a as usize, *b as usize));
+                if function == ArraySort {
+                    // Here NULLs come last.
+                    let missing = order.partition_point(|k| lists.array.values().is_null(*k as usize));
+                    order.rotate_left(missing);
+                }
                 if ascending.as_ref().is_some_and(|a| !a.at(i)) {
                     order.reverse();
                 }
@@ -179,6 +184,16 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
                 Ok(())
             })?
         }
+        ArrayRemove => {
+            let lists = Lists::new(&args[0])?;
+            let same = equality(lists.array.values(), args[1].inner())?;
+            picked(&refs, n, lists.array.values(), |i, out| {
+                out.extend(lists.range(i).filter(|k| !same(*k, i * args[1].step())).map(|k| k as u32));
+                Ok(())
+            })?
+        }
+        ArrayInsert => array_insert(args, n)?,
+        ArraysZip => arrays_zip(args, result, n)?,
         ArrayMin | ArrayMax => {
             let lists = Lists::new(&args[0])?;
             let values = lists.array.values();
@@ -301,13 +316,6 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
             arrow::compute::nullif(&out, &broken.into())?
         }
         Sequence => sequence(args, n)?,
-        Map => make_map(args, result, n)?,
-        MapFromArrays => map_from_arrays(args, result, n)?,
-        MapKeys | MapValues => {
-            let map = args[0].inner().as_map();
-            let values = if function == MapKeys { map.keys() } else { map.values() };
-            list_of(values.clone(), map.offsets().clone(), map.nulls().cloned())?
-        }
         NamedStruct => {
             let columns = args.chunks(2).map(|pair| pair[1].clone().into_array(n)).collect::<Result<Vec<_>>>()?;
             let ArrowType::Struct(fields) = result.to_arrow() else { return Err(Error::internal("struct type")) };
@@ -333,7 +341,7 @@ pub(super) fn under_nulls(structs: &StructArray, column: &ArrayRef) -> Result<Ar
 }
 
 /// Whether element `i` of the first equals element `j` of the second, NULL equal to nothing.
-fn equality(left: &ArrayRef, right: &ArrayRef) -> Result<impl Fn(usize, usize) -> bool + use<>> {
+pub(super) fn equality(left: &ArrayRef, right: &ArrayRef) -> Result<impl Fn(usize, usize) -> bool + use<>> {
     let compare = comparison::comparator(left, right)?;
     let (left, right) = (left.clone(), right.clone());
     Ok(move |i: usize, j: usize| left.is_valid(i) && right.is_valid(j) && compare(i, j).is_eq())
@@ -403,67 +411,70 @@ fn concat_lists(args: &[Value], rows: usize) -> Result<ArrayRef> {
     list_of(values, OffsetBuffer::from_lengths(lengths), nulls)
 }
 
-fn make_map(args: &[Value], result: &DataType, rows: usize) -> Result<ArrayRef> {
-    let ArrowType::Map(field, sorted) = result.to_arrow() else { return Err(Error::internal("map type")) };
-    let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("map entries")) };
-    let columns = args.iter().map(|a| a.clone().into_array(rows)).collect::<Result<Vec<_>>>()?;
-    let pairs = columns.len() / 2;
-    let side = |first: usize, t: &ArrowType| -> Result<ArrayRef> {
-        let side: Vec<&dyn Array> = columns.iter().skip(first).step_by(2).map(|c| c.as_ref()).collect();
-        let places: Vec<(usize, usize)> = (0..rows).flat_map(|row| (0..pairs).map(move |p| (p, row))).collect();
-        if places.is_empty() { Ok(new_empty_array(t)) } else { Ok(interleave(&side, &places)?) }
-    };
-    let (keys, values) = (side(0, fields[0].data_type())?, side(1, fields[1].data_type())?);
-    if keys.null_count() > 0 {
-        return Err(Error::new(ErrorClass::InvalidParameter, "Cannot use null as map key."));
-    }
-    let same = equality(&keys, &keys)?;
+/// `array_insert(array, position, item)`: the item comes to stand at the position (from 1, negative from the end), NULLs
+/// filling a gap.
+fn array_insert(args: &[Value], rows: usize) -> Result<ArrayRef> {
+    let (lists, position) = (Lists::new(&args[0])?, Arg::<Int32Array>::primitive(&args[1])?);
+    let nulls = union_nulls(&[&args[0], &args[1]], rows);
+    // Sources: elements, items, and one NULL.
+    let missing = new_null_array(args[2].inner().data_type(), 1);
+    let sources: [&dyn Array; 3] = [lists.array.values().as_ref(), args[2].inner().as_ref(), missing.as_ref()];
+    let (mut places, mut lengths) = (vec![], Vec::with_capacity(rows));
     for row in 0..rows {
-        for k in row * pairs..(row + 1) * pairs {
-            if (row * pairs..k).any(|other| same(other, k)) {
-                return Err(Error::new(ErrorClass::InvalidParameter, "A key of the map occurs twice (DUPLICATED_MAP_KEY)."));
+        let before = places.len();
+        if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
+            let (range, at) = (lists.range(row), i64::from(position.at(row)));
+            let size = range.len() as i64;
+            if i128::from(at.unsigned_abs()) + before as i128 > LONGEST {
+                return Err(Error::new(ErrorClass::ResourceExhausted, "`array_insert` makes too many elements."));
+            }
+            let elements = range.map(|k| (0, k));
+            let item = (1, row * args[2].step());
+            let gap = |n: i64| std::iter::repeat_n((2, 0), n.max(0) as usize);
+            match at {
+                0 => return Err(Error::new(ErrorClass::InvalidArrayIndex, "The index 0 is invalid. An index shall be either < 0 or > 0.")),
+                1.. => {
+                    places.extend(elements.chain(gap(at - 1 - size)));
+                    places.insert(before + at as usize - 1, item);
+                }
+                _ => {
+                    let from = size + at + 1;
+                    if from < 0 {
+                        places.push(item);
+                        places.extend(gap(-from).chain(elements));
+                    } else {
+                        places.extend(elements);
+                        places.insert(before + from as usize, item);
+                    }
+                }
             }
         }
+        lengths.push(places.len() - before);
     }
-    let entries = StructArray::try_new(fields, vec![keys, values], None)?;
-    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(pairs, rows));
-    Ok(Arc::new(MapArray::try_new(field, offsets, entries, None, sorted)?))
+    let values = if places.is_empty() { new_empty_array(missing.data_type()) } else { interleave(&sources, &places)? };
+    list_of(values, OffsetBuffer::from_lengths(lengths), nulls)
 }
 
-/// `map_from_arrays(keys, values)`: arrays of one length, keys without NULLs.
-fn map_from_arrays(args: &[Value], result: &DataType, rows: usize) -> Result<ArrayRef> {
-    let ArrowType::Map(field, sorted) = result.to_arrow() else { return Err(Error::internal("map type")) };
-    let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("map entries")) };
-    let (keys, values) = (Lists::new(&args[0])?, Lists::new(&args[1])?);
-    let nulls = union_nulls(&[&args[0], &args[1]], rows);
-    let same = equality(keys.array.values(), keys.array.values())?;
-    let (mut key_places, mut value_places, mut lengths) = (vec![], vec![], Vec::with_capacity(rows));
+/// Structs of the elements at one place, of names and arrays by turns; NULL where an array is shorter.
+fn arrays_zip(args: &[Value], result: &DataType, rows: usize) -> Result<ArrayRef> {
+    let lists = args.iter().skip(1).step_by(2).map(Lists::new).collect::<Result<Vec<_>>>()?;
+    let DataType::Array(element) = result else { return Err(Error::internal("array type")) };
+    let ArrowType::Struct(fields) = element.to_arrow() else { return Err(Error::internal("struct type")) };
+    let nulls = union_nulls(&args.iter().collect::<Vec<_>>(), rows);
+    let (mut places, mut lengths) = (vec![vec![]; lists.len()], Vec::with_capacity(rows));
     for row in 0..rows {
-        if nulls.as_ref().is_some_and(|n| n.is_null(row)) {
-            lengths.push(0);
-            continue;
+        let valid = nulls.as_ref().is_none_or(|n| n.is_valid(row));
+        let longest = if valid { lists.iter().map(|l| l.range(row).len()).max().unwrap_or(0) } else { 0 };
+        for (list, places) in lists.iter().zip(&mut places) {
+            let range = list.range(row);
+            places.extend((0..longest).map(|k| range.clone().nth(k).map(|k| k as u32)));
         }
-        let (k, v) = (keys.range(row), values.range(row));
-        let broken = if k.len() != v.len() {
-            Some("The arrays of keys and values must have the same length.")
-        } else if k.clone().any(|at| keys.array.values().is_null(at)) {
-            Some("Cannot use null as map key.")
-        } else if k.clone().any(|at| (k.start..at).any(|before| same(before, at))) {
-            Some("A key of the map occurs twice (DUPLICATED_MAP_KEY).")
-        } else {
-            None
-        };
-        if let Some(what) = broken {
-            return Err(Error::new(ErrorClass::InvalidParameter, what));
-        }
-        lengths.push(k.len());
-        key_places.extend(k.map(|at| at as u32));
-        value_places.extend(v.map(|at| at as u32));
+        lengths.push(longest);
     }
-    let keys = take(keys.array.values(), &UInt32Array::from(key_places), None)?;
-    let values = take(values.array.values(), &UInt32Array::from(value_places), None)?;
-    let entries = StructArray::try_new(fields, vec![keys, values], None)?;
-    Ok(Arc::new(MapArray::try_new(field, OffsetBuffer::from_lengths(lengths), entries, nulls, sorted)?))
+    let columns = lists.iter().zip(places).map(|(l, p)| Ok(take(l.array.values(), &UInt32Array::from(p), None)?));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let structs = StructArray::try_new_with_length(fields, columns, None, lengths.iter().sum())?;
+    list_of(Arc::new(structs), OffsetBuffer::from_lengths(lengths), nulls)
 }
 
 /// Union, intersection or difference of two arrays as sets, in the order of first appearance; NULLs are equal here.

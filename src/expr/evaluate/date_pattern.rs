@@ -13,7 +13,7 @@ const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Frid
 
 /// The weekday (0 is Monday) of an English name or its first two or three letters.
 pub(super) fn weekday_named(name: &str) -> Option<i32> {
-    let name = name.trim().to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
     let at = WEEKDAYS.iter().position(|d| {
         let day = d.to_ascii_lowercase();
         name == day || name == day[..3] || name == day[..2]

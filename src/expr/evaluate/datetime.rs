@@ -118,24 +118,22 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let (unit, t) = (Arg::string(&args[0])?, Arg::<Timestamps>::primitive(&args[1])?);
             timestamp(build::<TimestampMicrosecondType>(&refs, n, |i| Ok(truncate_timestamp(t.at(i), unit.at(i))))?)
         }
-        ToDate | ToTimestamp => {
+        ToDate | ToTimestamp | TryToDate | TryToTimestamp => {
             let (text, pattern) = (Arg::string(&args[0])?, Arg::string(&args[1])?);
-            let parse = |i: usize| -> Result<i64> {
-                date_pattern::parse(text.at(i), pattern.at(i))?.ok_or_else(|| {
-                    Error::new(
-                        ErrorClass::CastInvalidInput,
-                        format!(
-                            "The text '{}' could not be parsed as '{}'. Use `try_to_timestamp` to tolerate it.",
-                            text.at(i),
-                            pattern.at(i)
-                        ),
-                    )
-                })
+            let parse = |i: usize| -> Result<Option<i64>> {
+                let found = date_pattern::parse(text.at(i), pattern.at(i))?;
+                if found.is_none() && matches!(function, ToDate | ToTimestamp) {
+                    let (text, pattern) = (text.at(i), pattern.at(i));
+                    let hint = format!("Use `try_{}` to tolerate it.", function.name());
+                    let message = format!("The text '{text}' could not be parsed as '{pattern}'. {hint}");
+                    return Err(Error::new(ErrorClass::CastInvalidInput, message));
+                }
+                Ok(found)
             };
-            if function == ToDate {
-                Arc::new(build::<Date32Type>(&refs, n, |i| parse(i).map(|t| Some(calendar::days_of(t))))?)
+            if matches!(function, ToDate | TryToDate) {
+                Arc::new(build::<Date32Type>(&refs, n, |i| Ok(parse(i)?.map(calendar::days_of)))?)
             } else {
-                timestamp(build::<TimestampMicrosecondType>(&refs, n, |i| parse(i).map(Some))?)
+                timestamp(build::<TimestampMicrosecondType>(&refs, n, parse)?)
             }
         }
         DateFormat => {
@@ -155,18 +153,21 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let (y, m, d) = (y?, m?, d?);
             Arc::new(build::<Date32Type>(&refs, n, |i| make_date(y.at(i), m.at(i), d.at(i)).map(Some))?)
         }
-        MakeTimestamp => {
+        MakeTimestamp | TryMakeTimestamp => {
             let parts = args[..5].iter().map(Arg::<Ints>::primitive).collect::<Result<Vec<_>>>()?;
             let seconds = Arg::<PrimitiveArray<Float64Type>>::primitive(&args[5])?;
             timestamp(build::<TimestampMicrosecondType>(&refs, n, |i| {
-                let (hour, minute, second) = (parts[3].at(i), parts[4].at(i), seconds.at(i));
-                if !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0.0..=60.0).contains(&second) {
-                    return Err(Error::new(ErrorClass::DateTime, format!("Invalid time of day: {hour}:{minute}:{second}.")));
+                let [year, month, day, hour, minute] = [0, 1, 2, 3, 4].map(|k| parts[k].at(i));
+                match make_timestamp([year, month, day, hour, minute], seconds.at(i)) {
+                    Err(_) if function == TryMakeTimestamp => Ok(None),
+                    made => made.map(Some),
                 }
-                let days = make_date(parts[0].at(i), parts[1].at(i), parts[2].at(i))?;
-                let time = i64::from(hour) * MICROS_PER_HOUR + i64::from(minute) * MICROS_PER_MINUTE + (second * 1e6).round() as i64;
-                i64::from(days).checked_mul(MICROS_PER_DAY).and_then(|d| d.checked_add(time)).map(Some).ok_or_else(overflow)
             })?)
+        }
+        TimestampDiff => {
+            let [start, end] = [1, 2].map(|k| Arg::<Timestamps>::primitive(&args[k]));
+            let (start, end, unit) = (start?, end?, literal_text(&args[0])?);
+            Arc::new(build::<Int64Type>(&refs, n, |i| timestamp_difference(&unit, start.at(i), end.at(i)).map(Some))?)
         }
         UnixTimestamp | UnixMillis | UnixMicros => {
             let unit = match function {
@@ -295,6 +296,43 @@ fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
         return Ok(days);
     }
     Err(Error::new(ErrorClass::DateTime, format!("Invalid date: year {year}, month {month}, day {day}.")))
+}
+
+/// A timestamp of year, month, day, hour, minute and seconds; 60 seconds are the next minute.
+fn make_timestamp([year, month, day, hour, minute]: [i32; 5], second: f64) -> Result<i64> {
+    if !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0.0..=60.0).contains(&second) {
+        return Err(Error::new(ErrorClass::DateTime, format!("Invalid time of day: {hour}:{minute}:{second}.")));
+    }
+    let days = make_date(year, month, day)?;
+    let time = i64::from(hour) * MICROS_PER_HOUR + i64::from(minute) * MICROS_PER_MINUTE + (second * 1e6).round() as i64;
+    i64::from(days).checked_mul(MICROS_PER_DAY).and_then(|d| d.checked_add(time)).ok_or_else(overflow)
+}
+
+/// Whole units from one timestamp to another.
+fn timestamp_difference(unit: &str, start: i64, end: i64) -> Result<i64> {
+    let months = || {
+        // A month is whole when its day and time of day are reached.
+        let place = |t: i64| {
+            let (year, month, day) = civil_from_days(calendar::days_of(t));
+            let within = i64::from(day) * MICROS_PER_DAY + t.rem_euclid(MICROS_PER_DAY);
+            i128::from(year * 12 + month as i32) * i128::from(32 * MICROS_PER_DAY) + i128::from(within)
+        };
+        ((place(end) - place(start)) / i128::from(32 * MICROS_PER_DAY)) as i64
+    };
+    let size = match unit.to_ascii_uppercase().as_str() {
+        "YEAR" => return Ok(months() / 12),
+        "QUARTER" => return Ok(months() / 3),
+        "MONTH" => return Ok(months()),
+        "WEEK" => 7 * MICROS_PER_DAY,
+        "DAY" | "DAYOFYEAR" => MICROS_PER_DAY,
+        "HOUR" => MICROS_PER_HOUR,
+        "MINUTE" => MICROS_PER_MINUTE,
+        "SECOND" => MICROS_PER_SECOND,
+        "MILLISECOND" => 1000,
+        "MICROSECOND" => 1,
+        _ => return Err(Error::new(ErrorClass::InvalidParameter, format!("`{unit}` is no unit of time."))),
+    };
+    Ok(end.checked_sub(start).ok_or_else(overflow)? / size)
 }
 
 /// The first day of the unit that a date is in; `None` for units that are not of dates.

@@ -3,28 +3,34 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use arrow::array::{Array, Float64Array, Int32Array, PrimitiveArray};
+use arrow::array::{Array, Float64Array, Int32Array, Int64Array, PrimitiveArray};
 use arrow::datatypes::Int64Type;
 
 use super::value::{Value, booleans, extent, strings, wrap};
-use super::{Rows, collections, datetime, hash, maths, regex, strings as texts};
+use super::{Rows, bytes, collections, datetime, format, hash, maps, maths, regex, strings as texts, url, words};
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::{Expr, ScalarFunction};
 
 pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr], whole: &Expr) -> Result<Value> {
     use ScalarFunction::*;
     let values = args.iter().map(|a| rows.eval(a)).collect::<Result<Vec<_>>>()?;
+    let types = || args.iter().map(Expr::data_type).collect::<Vec<DataType>>();
     match function {
+        _ if bytes::overloaded(function, values.first()) => bytes::evaluate(function, &values, rows.count),
+        Hex | Unhex | Base64 | UnBase64 | Md5 | Sha1Digest | Sha2Digest | Crc32 | Encode | Decode | IsValidUtf8 | MakeValidUtf8
+        | ValidateUtf8 | TryValidateUtf8 | BitmapCount => bytes::evaluate(function, &values, rows.count),
+        Soundex | Quote | LuhnCheck | Mask | Conv | Elt => words::evaluate(function, &values, rows.count),
+        FormatString | FormatNumber => format::evaluate(function, &values, &types(), rows.count),
+        ParseUrl | TryParseUrl | UrlEncode | UrlDecode | TryUrlDecode => url::evaluate(function, &values, rows.count),
         Substring | Left | Right | Upper | Lower | Trim | LTrim | RTrim | Length | OctetLength | BitLength | ConcatWs | Replace
         | Locate | Instr | LPad | RPad | Repeat | Space | Overlay | FindInSet | Bin | SplitPart | SubstringIndex | StartsWith
-        | EndsWith | Contains | InitCap | Ascii | Chr | Translate | Hex | Levenshtein => texts::evaluate(function, &values, rows.count),
+        | EndsWith | Contains | InitCap | Ascii | Chr | Translate | Levenshtein => texts::evaluate(function, &values, rows.count),
         Concat | Reverse if matches!(whole.data_type(), DataType::String) => texts::evaluate(function, &values, rows.count),
         Abs | Sign | Ceil | Floor | Round | BRound | Rint | Sqrt | Cbrt | Exp | Expm1 | Ln | Log10 | Log2 | Log1p | Log | Power | Sin
         | Cos | Tan | Cot | Asin | Acos | Atan | Atan2 | Sinh | Cosh | Tanh | Degrees | Radians | Hypot | Greatest | Least | PMod
-        | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | BitCount | Factorial
-        | NormalizeFloat => {
-            let types: Vec<DataType> = args.iter().map(Expr::data_type).collect();
-            maths::evaluate(function, &values, &types, &whole.data_type(), rows.count)
+        | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | BitCount | Factorial | Asinh
+        | Acosh | Atanh | Sec | Csc | BitGet | WidthBucket | BitmapBitPosition | BitmapBucketNumber | NormalizeFloat => {
+            maths::evaluate(function, &values, &types(), &whole.data_type(), rows.count)
         }
         Year
         | Quarter
@@ -50,6 +56,10 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         | DateTrunc
         | ToDate
         | ToTimestamp
+        | TryToDate
+        | TryToTimestamp
+        | TryMakeTimestamp
+        | TimestampDiff
         | DateFormat
         | MakeDate
         | MakeTimestamp
@@ -80,11 +90,21 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
             let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;
             Ok(wrap(Arc::new(Int32Array::from(hash::murmur3(&columns, n, 42)?)), scalar))
         }
-        Split | RegexpReplace | RegexpExtract | RLike => regex::evaluate(function, &values, rows.count),
+        XxHash64 => {
+            let (n, scalar) = extent(&values.iter().collect::<Vec<_>>(), rows.count);
+            let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;
+            Ok(wrap(Arc::new(Int64Array::from(hash::xxhash64(&columns, n, 42)?)), scalar))
+        }
+        Split | RegexpReplace | RegexpExtract | RegexpExtractAll | RegexpCount | RegexpInstr | RegexpSubstr | RLike => {
+            regex::evaluate(function, &values, rows.count)
+        }
         Concat | Reverse | Array | Size | ElementAt | TryElementAt | Get | ArrayUnion | ArrayIntersect | ArrayExcept | ArraysOverlap
-        | ArrayRepeat | ArrayCompact | MapFromArrays | GetItem | ArrayContains | ArrayPosition | SortArray | ArrayMin | ArrayMax
-        | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct | ArrayJoin | Slice | Sequence | Flatten | Map | MapKeys | MapValues
-        | NamedStruct | GetField => collections::evaluate(function, &values, &whole.data_type(), rows.count),
+        | ArrayRepeat | ArrayCompact | ArrayRemove | ArrayInsert | ArraysZip | ArraySort | GetItem | ArrayContains | ArrayPosition
+        | SortArray | ArrayMin | ArrayMax | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct | ArrayJoin | Slice | Sequence
+        | Flatten | NamedStruct | GetField => collections::evaluate(function, &values, &whole.data_type(), rows.count),
+        Map | MapFromArrays | MapFromEntries | MapConcat | StrToMap | MapEntries | MapKeys | MapValues => {
+            maps::evaluate(function, &values, &whole.data_type(), rows.count)
+        }
         RaiseError | AssertTrue => raise(function, &values, rows.count),
         Explode | PosExplode | Inline | Stack => {
             Err(Error::unsupported(format!("the generator `{}` outside of SELECT and LATERAL VIEW", function.name())))

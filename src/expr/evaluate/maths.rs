@@ -74,6 +74,11 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], types: &[DataTy
         Sinh => one(f64::sinh)?,
         Cosh => one(f64::cosh)?,
         Tanh => one(f64::tanh)?,
+        Asinh => one(f64::asinh)?,
+        Acosh => one(f64::acosh)?,
+        Atanh => one(f64::atanh)?,
+        Sec => one(|v| 1.0 / v.cos())?,
+        Csc => one(|v| 1.0 / v.sin())?,
         Degrees => one(f64::to_degrees)?,
         Radians => one(f64::to_radians)?,
         Hypot => two(|a, b| Some(a.hypot(b)))?,
@@ -95,6 +100,34 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], types: &[DataTy
             let wide = arrow::compute::cast(args[0].inner(), &ArrowType::Int64)?;
             Arc::new(primitive::<Int64Type>(&wide)?.unary::<_, Int32Type>(|v| v.count_ones() as i32))
         }
+        BitGet => {
+            let bits = 8 * types[0].default_size() as i32;
+            let wide = args[0].map(|a| Ok(arrow::compute::cast(a, &ArrowType::Int64)?))?;
+            let (v, position) =
+                (Arg::<PrimitiveArray<Int64Type>>::primitive(&wide)?, Arg::<PrimitiveArray<Int32Type>>::primitive(&args[1])?);
+            Arc::new(build::<Int8Type>(&refs, n, |i| match position.at(i) {
+                at if (0..bits).contains(&at) => Ok(Some((v.at(i) >> at & 1) as i8)),
+                at => {
+                    Err(Error::new(ErrorClass::InvalidParameter, format!("The position of a bit must be in [0, {bits}), but it is {at}.")))
+                }
+            })?)
+        }
+        WidthBucket => {
+            let [v, low, high] = [0, 1, 2].map(|i| Arg::<Doubles>::primitive(&args[i]));
+            let (v, low, high, count) = (v?, low?, high?, Arg::<PrimitiveArray<Int64Type>>::primitive(&args[3])?);
+            Arc::new(build::<Int64Type>(&refs, n, |i| Ok(width_bucket(v.at(i), low.at(i), high.at(i), count.at(i))))?)
+        }
+        BitmapBitPosition | BitmapBucketNumber => {
+            /// Bits of a bitmap.
+            const BITS: i64 = 32768;
+            let place = |v: i64| match (function, v) {
+                (BitmapBitPosition, 1..) => (v - 1) % BITS,
+                (BitmapBitPosition, _) => v.wrapping_neg() % BITS,
+                (_, 1..) => 1 + (v - 1) / BITS,
+                _ => v / BITS,
+            };
+            Arc::new(primitive::<Int64Type>(args[0].inner())?.unary::<_, Int64Type>(place))
+        }
         Factorial => {
             let a = Arg::<PrimitiveArray<Int32Type>>::primitive(&args[0])?;
             Arc::new(build::<Int64Type>(&refs, n, |i| {
@@ -107,6 +140,21 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], types: &[DataTy
         other => return Err(Error::internal(format!("`{}` is no function of numbers", other.name()))),
     };
     Ok(wrap(array, scalar))
+}
+
+/// The bucket of `count` equal ones between two bounds, in either order, that a value falls into.
+fn width_bucket(value: f64, low: f64, high: f64, count: i64) -> Option<i64> {
+    if count <= 0 || count == i64::MAX || value.is_nan() || low == high || !low.is_finite() || !high.is_finite() {
+        return None;
+    }
+    let up = low < high;
+    let (below, above) = if up { (value < low, value >= high) } else { (value > low, value <= high) };
+    Some(match (below, above) {
+        (true, _) => 0,
+        (_, true) => count + 1,
+        _ if up => (count as f64 * (value - low) / (high - low)) as i64 + 1,
+        _ => (count as f64 * (low - value) / (low - high)) as i64 + 1,
+    })
 }
 
 fn absolute(array: &ArrayRef) -> Result<ArrayRef> {

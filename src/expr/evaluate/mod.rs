@@ -5,20 +5,24 @@
 //! narrowed to the rows concerned ([`Rows::narrow`]), so an error hides in no branch that is not taken.
 
 mod arithmetic;
+mod bytes;
 mod case;
 mod cast;
 mod cast_text;
+mod charset;
 mod collections;
 mod comparison;
 mod date_pattern;
 mod datetime;
 mod decimal;
+mod format;
 mod function;
 mod generate;
 pub mod hash;
 mod in_list;
 pub mod like;
 mod logic;
+mod maps;
 mod maths;
 mod nested;
 mod regex;
@@ -27,7 +31,9 @@ pub mod scalar;
 mod scatter;
 pub mod strings;
 mod text;
+mod url;
 pub mod value;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -4,24 +4,30 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, StringViewBuilder};
 use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::Int32Type;
 use regex::Regex;
 
 use super::collections::list_of;
-use super::value::{Arg, Value, build_strings, extent, union_nulls, wrap};
+use super::value::{Arg, Value, build, build_strings, extent, union_nulls, wrap};
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
 
 /// The pattern compiled last.
 #[derive(Default)]
-struct Compiled {
+pub(super) struct Compiled {
     last: Option<(String, Regex)>,
 }
 
 impl Compiled {
-    fn get(&mut self, pattern: &str) -> Result<&Regex> {
+    /// # Errors
+    /// `InvalidParameter` for what is no pattern.
+    pub fn get(&mut self, pattern: &str) -> Result<&Regex> {
         if self.last.as_ref().is_none_or(|(p, _)| p != pattern) {
-            let regex = Regex::new(pattern)
-                .map_err(|e| Error::new(ErrorClass::InvalidParameter, format!("The regular expression '{pattern}' is invalid: {e}")))?;
+            let regex = Regex::new(pattern).map_err(|e| {
+                // The last line says what is wrong.
+                let why = e.to_string().lines().last().unwrap_or_default().to_string();
+                Error::new(ErrorClass::InvalidParameter, format!("The regular expression '{pattern}' is invalid: {why}."))
+            })?;
             self.last = Some((pattern.to_string(), regex));
         }
         self.last.as_ref().map(|(_, r)| r).ok_or_else(|| Error::internal("no pattern"))
@@ -88,40 +94,70 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let group = args.get(2).map(Arg::<Int32Array>::primitive).transpose()?;
             build_strings(&refs, n, |i, out| {
                 let regex = compiled.get(pattern.at(i))?;
-                let group = group.as_ref().map_or(1, |g| g.at(i));
-                if group < 0 || group as usize >= regex.captures_len() {
-                    return Err(Error::new(
-                        ErrorClass::InvalidParameter,
-                        format!("The group {group} of `regexp_extract` is invalid: the pattern has {}.", regex.captures_len() - 1),
-                    ));
-                }
-                if let Some(found) = regex.captures(text.at(i)).and_then(|c| c.get(group as usize)) {
+                let group = valid_group(function, regex, group.as_ref().map_or(1, |g| g.at(i)))?;
+                if let Some(found) = regex.captures(text.at(i)).and_then(|c| c.get(group)) {
                     out.push_str(found.as_str());
                 }
                 Ok(true)
             })?
         }
+        ScalarFunction::RegexpCount => {
+            Arc::new(build::<Int32Type>(&refs, n, |i| Ok(Some(compiled.get(pattern.at(i))?.find_iter(text.at(i)).count() as i32)))?)
+        }
+        ScalarFunction::RegexpInstr => Arc::new(build::<Int32Type>(&refs, n, |i| {
+            let text = text.at(i);
+            let found = compiled.get(pattern.at(i))?.find(text);
+            Ok(Some(found.map_or(0, |m| text[..m.start()].chars().count() as i32 + 1)))
+        })?),
+        ScalarFunction::RegexpSubstr => build_strings(&refs, n, |i, out| {
+            let found = compiled.get(pattern.at(i))?.find(text.at(i));
+            found.iter().for_each(|m| out.push_str(m.as_str()));
+            Ok(found.is_some())
+        })?,
+        ScalarFunction::RegexpExtractAll => {
+            let group = args.get(2).map(Arg::<Int32Array>::primitive).transpose()?;
+            lists(&refs, n, |i, items| {
+                let regex = compiled.get(pattern.at(i))?;
+                let group = valid_group(function, regex, group.as_ref().map_or(1, |g| g.at(i)))?;
+                let found = regex.captures_iter(text.at(i)).map(|c| c.get(group).map_or("", |m| m.as_str()));
+                Ok(found.map(|f| items.append_value(f)).count())
+            })?
+        }
         _ => {
             let limit = args.get(2).map(Arg::<Int32Array>::primitive).transpose()?;
-            let nulls = union_nulls(&refs, n);
-            let (mut items, mut lengths) = (StringViewBuilder::new(), Vec::with_capacity(n));
-            for i in 0..n {
-                if nulls.as_ref().is_some_and(|v| v.is_null(i)) {
-                    lengths.push(0);
-                    continue;
-                }
+            lists(&refs, n, |i, items| {
                 let parts = split(compiled.get(pattern.at(i))?, text.at(i), limit.as_ref().map_or(-1, |l| l.at(i)));
                 parts.iter().for_each(|p| items.append_value(p));
-                lengths.push(parts.len());
-            }
-            list_of(Arc::new(items.finish()), OffsetBuffer::from_lengths(lengths), nulls)?
+                Ok(parts.len())
+            })?
         }
     };
     Ok(wrap(array, scalar))
 }
 
+/// Arrays of strings from a function of the row that appends to the items and returns how many; called for rows without NULLs in
+/// their arguments.
+fn lists(args: &[&Value], rows: usize, mut f: impl FnMut(usize, &mut StringViewBuilder) -> Result<usize>) -> Result<ArrayRef> {
+    let nulls = union_nulls(args, rows);
+    let (mut items, mut lengths) = (StringViewBuilder::new(), Vec::with_capacity(rows));
+    for row in 0..rows {
+        let valid = nulls.as_ref().is_none_or(|n| n.is_valid(row));
+        lengths.push(if valid { f(row, &mut items)? } else { 0 });
+    }
+    list_of(Arc::new(items.finish()), OffsetBuffer::from_lengths(lengths), nulls)
+}
+
+/// # Errors
+/// `InvalidParameter` when the pattern has no such group.
+fn valid_group(function: ScalarFunction, regex: &Regex, group: i32) -> Result<usize> {
+    usize::try_from(group).ok().filter(|g| *g < regex.captures_len()).ok_or_else(|| {
+        let message = format!("The group {group} of `{}` is invalid: the pattern has {}.", function.name(), regex.captures_len() - 1);
+        Error::new(ErrorClass::InvalidParameter, message)
+    })
+}
+
 /// Parts between matches; with a positive limit at most so many. Empty matches at either end part nothing.
-fn split<'a>(regex: &Regex, text: &'a str, limit: i32) -> Vec<&'a str> {
+pub(super) fn split<'a>(regex: &Regex, text: &'a str, limit: i32) -> Vec<&'a str> {
     let (mut parts, mut last) = (vec![], 0);
     for m in regex.find_iter(text) {
         if limit > 0 && parts.len() + 1 >= limit as usize {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, PrimitiveArray, StringViewArray, StringViewBuilder};
-use arrow::datatypes::{DataType as ArrowType, Int32Type, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, PrimitiveArray, StringViewArray, StringViewBuilder};
+use arrow::datatypes::{Int32Type, Int64Type};
 use memchr::memmem;
 
 use super::value::{Arg, Value, build, build_boolean, build_strings, extent, strings, union_nulls, wrap};
@@ -25,23 +25,27 @@ fn length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().count() }
 }
 
-/// SQL's substring: characters `position .. position + count`, from 1; 0 counts as 1; negative counts from the end and the part
-/// before the start of the text is cut off.
-pub fn substring(text: &str, position: i32, count: i32) -> &str {
+/// Where SQL's substring lies: units `position .. position + count`, from 1; 0 counts as 1; negative counts from the end and the
+/// part before the start is cut off. The end may be past that of the text.
+pub(super) fn window(position: i32, count: i32, length: impl FnOnce() -> usize) -> std::ops::Range<usize> {
     let position = i64::from(position);
     let start = match position {
         1.. => position - 1,
         0 => 0,
-        _ => length(text) as i64 + position,
+        _ => length() as i64 + position,
     };
     let end = start.saturating_add(i64::from(count));
-    if end <= start.max(0) {
+    if end <= start.max(0) { 0..0 } else { start.max(0) as usize..end as usize }
+}
+
+/// SQL's substring, in characters.
+pub fn substring(text: &str, position: i32, count: i32) -> &str {
+    let window = window(position, count, || length(text));
+    if window.is_empty() {
         return "";
     }
-    let (start, end) = (start.max(0) as usize, end as usize);
-    let from = byte_of(text, start);
-    let rest = &text[from..];
-    &rest[..byte_of(rest, end - start)]
+    let rest = &text[byte_of(text, window.start)..];
+    &rest[..byte_of(rest, window.len())]
 }
 
 /// Position (from 1) of `needle` at or after character `start` (from 1); 0 when absent.
@@ -136,9 +140,9 @@ fn initcap(text: &str, out: &mut String) {
 }
 
 /// Most bytes that one value made by repeat, lpad, … may have.
-const LARGEST: usize = 1 << 30;
+pub(super) const LARGEST: usize = 1 << 30;
 
-fn too_large(function: &str) -> Error {
+pub(super) fn too_large(function: &str) -> Error {
     Error::new(ErrorClass::ResourceExhausted, format!("`{function}` would make a string of more than 1 GiB."))
 }
 
@@ -343,18 +347,6 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
                 Ok(true)
             })?
         }
-        Hex => match args[0].inner().data_type() {
-            ArrowType::Int64 => {
-                use std::fmt::Write;
-                let v = Arg::<PrimitiveArray<Int64Type>>::primitive(&args[0])?;
-                build_strings(&refs, n, |i, out| Ok(write!(out, "{:X}", v.at(i)).is_ok()))?
-            }
-            _ => {
-                use std::fmt::Write;
-                let s = text(0)?;
-                build_strings(&refs, n, |i, out| Ok(s.at(i).bytes().all(|b| write!(out, "{b:02X}").is_ok())))?
-            }
-        },
         Levenshtein => {
             let (a, b) = (text(0)?, text(1)?);
             ints(&|i| edit_distance(a.at(i), b.at(i)) as i32)?
@@ -388,16 +380,30 @@ fn concat(args: &[Value], rows: usize) -> Result<ArrayRef> {
 }
 
 fn concat_ws(args: &[Value], rows: usize) -> Result<ArrayRef> {
-    let parts = args.iter().map(Arg::string).collect::<Result<Vec<Arg<'_, StringViewArray>>>>()?;
-    let (separator, parts) = parts.split_first().ok_or_else(|| Error::internal("concat_ws without a separator"))?;
-    build_strings(&[&args[0]], rows, |i, out| {
+    let (separator, parts) = args.split_first().ok_or_else(|| Error::internal("concat_ws without a separator"))?;
+    // Strings of each part, and where those of a row are among them.
+    let mut sources: Vec<(&StringViewArray, Option<&ListArray>, usize)> = vec![];
+    for part in parts {
+        let list = part.inner().as_list_opt::<i32>();
+        sources.push((strings(list.map_or(part.inner(), ListArray::values))?, list, part.step()));
+    }
+    let separator_text = Arg::string(separator)?;
+    build_strings(&[separator], rows, |i, out| {
         let mut first = true;
-        for p in parts.iter().filter(|p| !p.is_null(i)) {
-            if !first {
-                out.push_str(separator.at(i));
+        for (texts, list, step) in &sources {
+            let at = i * step;
+            let range = match list {
+                None => at..at + 1,
+                Some(list) if list.is_null(at) => 0..0,
+                Some(list) => list.value_offsets()[at] as usize..list.value_offsets()[at + 1] as usize,
+            };
+            for k in range.filter(|k| texts.is_valid(*k)) {
+                if !first {
+                    out.push_str(separator_text.at(i));
+                }
+                first = false;
+                out.push_str(texts.value(k));
             }
-            first = false;
-            out.push_str(p.at(i));
         }
         Ok(true)
     })

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Datum, PrimitiveArray, StringViewArray, UInt32Array, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewArray, BooleanArray, Datum, PrimitiveArray, StringViewArray, UInt32Array,
+    new_null_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
@@ -178,6 +179,34 @@ impl<'a> Arg<'a, BooleanArray> {
     }
 }
 
+/// An argument as bytes: a binary value, or the UTF-8 of a string.
+pub struct Bytes {
+    array: BinaryViewArray,
+    step: usize,
+}
+
+impl Bytes {
+    /// # Errors
+    /// `Internal` when the array is of another type.
+    pub fn new(value: &Value) -> Result<Self> {
+        let array = value.inner();
+        let array = match array.as_string_view_opt() {
+            Some(text) => text.clone().to_binary_view(),
+            None => array
+                .as_binary_view_opt()
+                .cloned()
+                .ok_or_else(|| Error::internal(format!("{} where bytes were expected", array.data_type())))?,
+        };
+        Ok(Self { array, step: value.step() })
+    }
+
+    /// The value of a row; meaningless where NULL.
+    #[inline]
+    pub fn at(&self, row: usize) -> &[u8] {
+        self.array.value(row * self.step)
+    }
+}
+
 impl<A: Array> Arg<'_, A> {
     #[inline]
     pub fn is_null(&self, row: usize) -> bool {
@@ -231,6 +260,25 @@ pub fn build_strings(args: &[&Value], rows: usize, mut f: impl FnMut(usize, &mut
     let nulls = union_nulls(args, rows);
     let mut out = arrow::array::StringViewBuilder::with_capacity(rows);
     let mut scratch = String::new();
+    for row in 0..rows {
+        scratch.clear();
+        if nulls.as_ref().is_some_and(|n| n.is_null(row)) || !f(row, &mut scratch)? {
+            out.append_null();
+        } else {
+            out.append_value(&scratch);
+        }
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+/// As [`build_strings`], of bytes.
+///
+/// # Errors
+/// Those of `f`.
+pub fn build_bytes(args: &[&Value], rows: usize, mut f: impl FnMut(usize, &mut Vec<u8>) -> Result<bool>) -> Result<ArrayRef> {
+    let nulls = union_nulls(args, rows);
+    let mut out = arrow::array::BinaryViewBuilder::with_capacity(rows);
+    let mut scratch = vec![];
     for row in 0..rows {
         scratch.clear();
         if nulls.as_ref().is_some_and(|n| n.is_null(row)) || !f(row, &mut scratch)? {
