@@ -330,6 +330,6 @@ impl Emitter<'_> {
 impl Emission<'_> {
     /// The form of a probe's table.
     pub fn form(&self, probe: &Probe) -> Form {
-        self.forms.iter().find(|(table, _)| *table == probe.table).map_or(Form::Hashed, |(_, form)| *form)
+        self.forms.iter().find(|(table, _)| *table == probe.table).map_or(Form::Hashed { filter: None }, |(_, form)| *form)
     }
 }

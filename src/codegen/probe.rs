@@ -133,6 +133,7 @@ impl Emitter<'_> {
     /// # Errors
     /// As for [`Self::probe`].
     pub fn early_test(&mut self, probe: &Probe, form: Form, keys: &[&Expr], row: &Scope) -> Result<ir::Value> {
+        let form = if matches!(form, Form::Hashed { filter: Some(_) }) { Form::Set } else { form };
         let likely = self.look_up(probe, form, keys, row)?.likely;
         Ok(if probe.kind == ProbeKind::Anti { self.b.ins().bxor_imm_u(likely, 1) } else { likely })
     }

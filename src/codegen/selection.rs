@@ -235,7 +235,7 @@ impl Emitter<'_> {
             &[types::I64],
             |e| {
                 let left = match early.keys.as_slice() {
-                    [Expr::Column { index, .. }] if early.form.by_key() && e.integer_width(*index, columns).is_some() => {
+                    [Expr::Column { index, .. }] if early.by_key() && e.integer_width(*index, columns).is_some() => {
                         e.select_present(early, *index, columns, selection, selected)?
                     }
                     _ => e.select_where(columns, selection, selected, |e, row| {
@@ -287,8 +287,15 @@ struct EarlyProbe<'p> {
     index: usize,
     probe: &'p Probe,
     form: Form,
-    /// Its keys over the pipeline's input.
+    /// The keys tested, over the pipeline's input.
     keys: Vec<Expr>,
+}
+
+impl EarlyProbe<'_> {
+    /// Whether there is one key, whose values are marked in blocks.
+    fn by_key(&self) -> bool {
+        self.form.by_key() || matches!(self.form, Form::Hashed { filter: Some(_) })
+    }
 }
 
 /// The probes that may drop rows before any operator sees them: no error of an operator before them can get lost so, and no
@@ -324,7 +331,11 @@ fn early_probes<'p>(emission: &Emission<'p>, input: &[InputColumn]) -> Vec<Early
                     ProbeKind::Anti => form == Form::Set,
                     ProbeKind::Outer | ProbeKind::NullAwareAnti | ProbeKind::Existence => false,
                 };
-                let keys: Option<Vec<Expr>> = probe.keys.iter().map(|(k, ..)| over_input(k, &columns)).collect();
+                let tested = match form {
+                    Form::Hashed { filter: Some(key) } => &probe.keys[usize::from(key)..=usize::from(key)],
+                    _ => probe.keys.as_slice(),
+                };
+                let keys: Option<Vec<Expr>> = tested.iter().map(|(k, ..)| over_input(k, &columns)).collect();
                 let cheap = |k: &Expr| !lazy(k) && !matches!(k.data_type(), DataType::String | DataType::Binary);
                 if let Some(keys) = keys.filter(|keys| drops && keys.iter().all(cheap)) {
                     found.push(EarlyProbe { index, probe, form, keys });

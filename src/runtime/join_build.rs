@@ -34,8 +34,8 @@ impl BuildBatch {
 /// What a table is to be like.
 pub struct BuildSpec<'a> {
     pub layout: &'a RowLayout,
-    /// There is one key, an integer to those who probe.
-    pub integer_key: bool,
+    /// Which keys are integers to those who probe.
+    pub integer_keys: &'a [bool],
     /// Only whether a key is there matters.
     pub set: bool,
 }
@@ -48,6 +48,8 @@ const CHUNK: usize = 1024;
 const KEYS_PER_ROW: u64 = 256;
 /// Ranges that are marked for any number of rows.
 const SMALL_RANGE: u64 = 1 << 23;
+/// A key of several is marked if no more than this share of its range is there.
+const SPARSE: f64 = 0.25;
 /// Fewest buckets of a partition, and most partitions, as powers of two.
 const PARTITION_BITS: u32 = 10;
 
@@ -59,12 +61,10 @@ pub fn build(spec: &BuildSpec, batches: &[BuildBatch], threads: usize) -> Result
     let row_count: usize = batches.iter().map(BuildBatch::num_rows).sum();
     let threads = if row_count < PARALLEL_ROWS { 1 } else { threads.max(1) };
     let builder = Builder { spec, batches, row_count, threads };
-    let range = if spec.integer_key { builder.range()? } else { None };
-    let (form, parts) = match range {
-        Some((least, limit)) if limit <= (row_count as u64).saturating_mul(KEYS_PER_ROW).max(SMALL_RANGE) => {
-            builder.by_key(least, limit)?
-        }
-        _ => builder.hashed()?,
+    let by_key = if let [_] = spec.integer_keys { builder.range(0)? } else { None };
+    let (form, parts) = match by_key {
+        Some((least, limit)) => builder.by_key(least, limit)?,
+        None => builder.hashed()?,
     };
     let has_null_key = batches.iter().any(|b| b.keys.iter().any(|k| k.null_count() > 0));
     Ok(JoinTable::new(form, parts, has_null_key, row_count == 0))
@@ -85,17 +85,23 @@ struct Chunk<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// The least key, and how far above it the first key is past all; `None` without integer keys.
-    fn range(&self) -> Result<Option<(i64, u64)>> {
+    /// The least value of key `key`, and how far above it the first is past all; `None` where they are not integers, or too far
+    /// apart to be marked.
+    fn range(&self, key: usize) -> Result<Option<(i64, u64)>> {
+        if !self.spec.integer_keys[key] {
+            return Ok(None);
+        }
         let mut all: Option<(i64, i64)> = None;
         for batch in self.batches {
-            let Some(keys) = pack::integers(&batch.keys[0])? else { return Ok(None) };
-            if let Some((lo, hi)) = keys.range(batch.keys[0].nulls()) {
+            let Some(keys) = pack::integers(&batch.keys[key])? else { return Ok(None) };
+            if let Some((lo, hi)) = keys.range(batch.keys[key].nulls()) {
                 all = Some(all.map_or((lo, hi), |(least, most)| (least.min(lo), most.max(hi))));
             }
         }
         let Some((least, most)) = all else { return Ok(None) };
-        Ok(most.checked_sub(least).and_then(|d| d.checked_add(1)).map(|limit| (least, limit as u64)))
+        let limit = most.checked_sub(least).and_then(|d| d.checked_add(1)).map(|limit| limit as u64);
+        let longest = (self.row_count as u64).saturating_mul(KEYS_PER_ROW).max(SMALL_RANGE);
+        Ok(limit.filter(|limit| *limit <= longest).map(|limit| (least, limit)))
     }
 
     fn chunks(&self) -> Vec<Chunk<'a>> {
@@ -111,16 +117,16 @@ impl<'a> Builder<'a> {
         chunks
     }
 
-    /// Blocks with the keys marked, and how many different keys there are.
-    fn mark(&self, least: i64, limit: u64) -> Result<(Vec<Block>, usize)> {
+    /// Blocks with the values of key `key` marked, and how many different ones there are.
+    fn mark(&self, key: usize, least: i64, limit: u64) -> Result<(Vec<Block>, usize)> {
         let words = (limit / 64) as usize + 1;
         let group = self.batches.len().div_ceil(self.threads).max(1);
         let marked = Mutex::new(vec![]);
         try_on_threads(self.batches.chunks(group).collect(), self.threads, |batches| {
             let mut bits = vec![0u64; words];
             for batch in batches {
-                let Some(keys) = pack::integers(&batch.keys[0])? else { continue };
-                keys.each(0..batch.num_rows(), batch.keys[0].nulls(), |_, key| {
+                let Some(keys) = pack::integers(&batch.keys[key])? else { continue };
+                keys.each(0..batch.num_rows(), batch.keys[key].nulls(), |_, key| {
                     let offset = key.wrapping_sub(least) as u64;
                     bits[(offset / 64) as usize] |= 1 << (offset % 64);
                 });
@@ -141,7 +147,7 @@ impl<'a> Builder<'a> {
     }
 
     fn by_key(&self, least: i64, limit: u64) -> Result<(Form, Parts)> {
-        let (blocks, distinct) = self.mark(least, limit)?;
+        let (blocks, distinct) = self.mark(0, least, limit)?;
         let mut parts = Parts { least, limit, ..Parts::default() };
         if self.spec.set {
             return Ok((Form::Set, Parts { blocks, ..parts }));
@@ -247,7 +253,27 @@ impl<'a> Builder<'a> {
             out.copy_from_slice(&targets[chunk.first..chunk.first + chunk.rows.len()]);
             Ok(())
         })?;
-        Ok((Form::Hashed, Parts { shift, words, rows, keep_alive: self.keep_alive(), ..Parts::default() }))
+        let mut parts = Parts { shift, words, rows, keep_alive: self.keep_alive(), ..Parts::default() };
+        let filter = self.sparsest()?.map(|(key, least, limit, blocks)| {
+            (parts.least, parts.limit, parts.blocks) = (least, limit, blocks);
+            key
+        });
+        Ok((Form::Hashed { filter }, parts))
+    }
+
+    /// The integer key of several of whose values the fewest are there: its place, least value, limit and blocks.
+    fn sparsest(&self) -> Result<Option<(u8, i64, u64, Vec<Block>)>> {
+        let mut best = None;
+        let mut least_share = SPARSE;
+        for key in 0..self.spec.integer_keys.len().min(usize::from(u8::MAX)) {
+            let Some((least, limit)) = self.range(key)? else { continue };
+            let (blocks, distinct) = self.mark(key, least, limit)?;
+            let share = distinct as f64 / limit as f64;
+            if share < least_share {
+                (least_share, best) = (share, Some((key as u8, least, limit, blocks)));
+            }
+        }
+        Ok(best)
     }
 
     /// Writes every row to its place; `targets` tells the places of a chunk's rows, each a place of its own ([`NOWHERE`]: none).

@@ -5,7 +5,7 @@
 //! | [`Form::Set`] | one integer key, no rows wanted | only whether there is one: a bit |
 //! | [`Form::Unique`] | one integer key, once each | the row of the key's rank |
 //! | [`Form::Multiple`] | one integer key | from the end of the rank before to the end of the key's rank |
-//! | [`Form::Hashed`] | any keys | the bucket of the hash |
+//! | [`Form::Hashed`] | any keys | the bucket of the hash; one of several keys may be marked by itself, to drop most rows early |
 //!
 //! The first three need keys that do not lie too far apart. Keys are marked in *blocks* of 64: bits of the keys that are there,
 //! and how many there are in all blocks before, so that a key's rank is a sum and a population count (the rank structure of
@@ -22,13 +22,16 @@ pub enum Form {
     Set,
     Unique,
     Multiple,
-    Hashed,
+    Hashed {
+        /// Values of this key, an integer, are marked in blocks too, since few of those between the least and the greatest are there.
+        filter: Option<u8>,
+    },
 }
 
 impl Form {
     /// Whether keys are marked in blocks.
     pub fn by_key(self) -> bool {
-        self != Form::Hashed
+        !matches!(self, Form::Hashed { .. })
     }
 }
 

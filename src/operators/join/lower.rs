@@ -63,7 +63,7 @@ impl HashJoin {
         }
         let layout = RowLayout::new(0, &fields);
         let stream_keys = self.keys(self.build.stream()).iter().map(|k| region.bind(k)).collect::<Result<Vec<_>>>()?;
-        let integer_key = matches!(stream_keys.as_slice(), [key] if is_integer(&key.data_type()));
+        let integer_keys = stream_keys.iter().map(|key| is_integer(&key.data_type())).collect();
         let keys = stream_keys
             .into_iter()
             .zip(&key_fields)
@@ -115,7 +115,7 @@ impl HashJoin {
             broadcast,
             early,
             keys: build_keys,
-            integer_key,
+            integer_keys,
             set,
             layout,
             key_fields,

@@ -55,8 +55,8 @@ pub struct JoinObject {
     pub early: EarlyPass,
     /// Bound to the build side's columns.
     pub keys: Vec<Expr>,
-    /// There is one key, an integer to the probe.
-    pub integer_key: bool,
+    /// Which keys are integers to the probe.
+    pub integer_keys: Vec<bool>,
     /// The probe wants to know only whether a key is there.
     pub set: bool,
     /// Fields: the build side's columns, then keys that are not columns; of a set, the keys.
@@ -68,10 +68,10 @@ pub struct JoinObject {
 impl JoinObject {
     /// The form that the table most likely has.
     pub fn likely_form(&self) -> Form {
-        match (self.integer_key, self.set) {
-            (true, true) => Form::Set,
-            (true, false) => Form::Unique,
-            (false, _) => Form::Hashed,
+        match (self.integer_keys.as_slice(), self.set) {
+            ([true], true) => Form::Set,
+            ([true], false) => Form::Unique,
+            _ => Form::Hashed { filter: None },
         }
     }
 }
