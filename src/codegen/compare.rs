@@ -1,7 +1,7 @@
 //! Lowering of comparisons. Floats order NaN last and equal to itself, and -0.0 equals 0.0, as in Spark.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{self, InstBuilder, types};
+use cranelift_codegen::ir::{self, InstBuilder};
 
 use super::emitter::Emitter;
 use super::expr::boolean;
@@ -10,7 +10,6 @@ use super::value::Value;
 use crate::base::Result;
 use crate::expr::{ComparisonOp, Expr};
 use crate::runtime::FieldKind;
-use crate::runtime::string::INLINE;
 
 impl Emitter<'_> {
     /// # Errors
@@ -88,7 +87,6 @@ impl Emitter<'_> {
     }
 
     fn compare_strings(&mut self, op: ComparisonOp, l: &Value, r: &Value) -> Result<ir::Value> {
-        let (lh, rh) = (l.hi.unwrap_or(l.lo), r.hi.unwrap_or(r.lo));
         match op {
             ComparisonOp::Equal | ComparisonOp::EqualNullSafe => self.equal_strings(l, r),
             ComparisonOp::NotEqual => {
@@ -96,29 +94,9 @@ impl Emitter<'_> {
                 Ok(self.b.ins().bxor_imm_u(equal, 1))
             }
             ComparisonOp::Less | ComparisonOp::LessOrEqual | ComparisonOp::Greater | ComparisonOp::GreaterOrEqual => {
-                let order = self.call_value("ws_string_compare", &[l.lo, lh, r.lo, rh])?;
-                let zero = self.b.ins().iconst(types::I64, 0);
-                Ok(self.compare(signed(op), order, zero))
+                self.order_strings(signed(op), l, r)
             }
         }
-    }
-
-    /// Length and first bytes decide most, the other inline bytes nearly all; long strings with equal heads are compared by a
-    /// call.
-    fn equal_strings(&mut self, l: &Value, r: &Value) -> Result<ir::Value> {
-        let (al, ah, bl, bh) = (l.lo, l.hi.unwrap_or(l.lo), r.lo, r.hi.unwrap_or(r.lo));
-        let heads = self.compare(IntCC::Equal, al, bl);
-        let tails = self.compare(IntCC::Equal, ah, bh);
-        let same = self.b.ins().band(heads, tails);
-        if [l, r].iter().any(|v| v.bounds.is_some_and(|(_, longest)| longest <= INLINE as i128)) {
-            return Ok(same);
-        }
-        let length = self.b.ins().band_imm_u(al, 0xFFFF_FFFF);
-        let long = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, length, INLINE as i64);
-        let undecided = self.b.ins().band(heads, long);
-        let out =
-            self.either(undecided, &[types::I8], |e| Ok(vec![e.call_value("ws_bytes_equal", &[ah, bh, length])?]), |_| Ok(vec![same]))?;
-        Ok(out[0])
     }
 }
 

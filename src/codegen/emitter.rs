@@ -57,6 +57,12 @@ pub fn constant() -> MemFlagsData {
     MemFlagsData::trusted().with_readonly()
 }
 
+/// Flags of loads of what does not change during the call, from an address that is valid wherever it is known: the load is made
+/// where it is first needed, and not at all where it is not.
+pub fn movable() -> MemFlagsData {
+    constant().with_can_move()
+}
+
 impl<'f> Emitter<'f> {
     /// Begins the function; emission continues in the block after the entry.
     pub fn new(

@@ -12,8 +12,9 @@ use super::scope::{MemoKey, Scope};
 use super::state::Helper;
 use super::value::{Value, clif_type, fits_i64, kind_of, type_bounds, union};
 use crate::base::{DataType, Result, Scalar};
-use crate::expr::{Expr, evaluate::like::LikePattern};
+use crate::expr::Expr;
 use crate::runtime::FieldKind;
+use crate::runtime::like::LikePattern;
 
 /// Lists of at most this many literals become comparisons, longer ones a set.
 const INLINE_LIST: usize = 6;
@@ -76,8 +77,7 @@ impl Emitter<'_> {
                 let Expr::Literal(Scalar::String(pattern)) = pattern.as_ref() else {
                     return Err(failure("LIKE with a pattern that is not a literal"));
                 };
-                let matcher = LikePattern::new(pattern, *escape, *case_insensitive)?;
-                self.string_predicate(value, Box::new(move |bytes| matcher.matches(bytes)), scope)
+                self.like(value, LikePattern::new(pattern, *escape, *case_insensitive)?, scope)
             }
             Expr::Function { function, args } => self.function(*function, args, &expr.data_type(), scope),
             Expr::Attribute(_) | Expr::Aggregate(_) | Expr::Window(_) | Expr::ScalarSubquery { .. } => {
@@ -227,7 +227,8 @@ impl Emitter<'_> {
                     Ok(e.spread(&v, declared))
                 },
             )?;
-            let value = Value { kind: declared, lo: out[0], hi: out.get(2).copied(), null: None, bounds: type_bounds(t) };
+            let hi = out.get(2).copied();
+            let value = Value { kind: declared, lo: out[0], hi, tail: hi, null: None, bounds: type_bounds(t) };
             return Ok(value.with_null(nullable.then_some(out[1])));
         }
         let (a, b) = (then(self)?, otherwise(self)?);
@@ -251,7 +252,7 @@ impl Emitter<'_> {
                 Some(self.b.ins().select(condition, x, y))
             }
         };
-        Ok(Value { kind, lo, hi, null, bounds })
+        Ok(Value { kind, lo, hi, tail: hi, null, bounds })
     }
 
     fn case(&mut self, branches: &[(Expr, Expr)], otherwise: Option<&Expr>, t: &DataType, nullable: bool, scope: &Scope) -> Result<Value> {
@@ -317,12 +318,7 @@ impl Emitter<'_> {
         let items: Vec<&Scalar> = literals.into_iter().filter(|s| !s.is_null()).collect();
         let v = self.expr(value, scope)?;
         let found = match v.kind {
-            FieldKind::Str if items.len() > 2 => {
-                let set: hashbrown::HashSet<Box<[u8]>> = items.iter().filter_map(|s| s.as_bytes().map(Into::into)).collect();
-                let predicate = self.helper(Helper::Predicate(Arc::new(Box::new(move |bytes: &[u8]| set.contains(bytes)))));
-                let hi = v.hi.unwrap_or(v.lo);
-                self.call_value("ws_string_predicate", &[predicate, v.lo, hi])?
-            }
+            FieldKind::Str => self.one_of(&v, &items)?,
             FieldKind::I8 | FieldKind::I16 | FieldKind::I32 | FieldKind::I64 if items.len() > INLINE_LIST => {
                 let set = items.iter().filter_map(|s| s.as_i128()).filter_map(|v| i64::try_from(v).ok()).collect();
                 let set = self.helper(Helper::Integers(Arc::new(set)));
@@ -346,18 +342,6 @@ impl Emitter<'_> {
             v.null
         };
         Ok(boolean(found).with_null(null))
-    }
-
-    /// A predicate over a string, by a helper object.
-    ///
-    /// # Errors
-    /// As for [`Self::expr`].
-    pub fn string_predicate(&mut self, value: &Expr, predicate: crate::runtime::symbols::StringPredicate, scope: &Scope) -> Result<Value> {
-        let v = self.expr(value, scope)?;
-        let hi = v.hi.ok_or_else(|| failure("a string predicate over another type"))?;
-        let predicate = self.helper(Helper::Predicate(Arc::new(predicate)));
-        let lo = self.call_value("ws_string_predicate", &[predicate, v.lo, hi])?;
-        Ok(boolean(lo).with_null(v.null))
     }
 
     /// An integer sign-extended to 64 bits.
@@ -391,9 +375,10 @@ pub fn lazy(expr: &Expr) -> bool {
 /// Whether computing it costs more than a mispredicted branch.
 pub fn is_dear(expr: &Expr) -> bool {
     expr.any(&mut |e| match e {
-        Expr::Like { .. } | Expr::Function { .. } => true,
-        Expr::In { value, list } => list.len() > INLINE_LIST || value.data_type() == DataType::String,
-        Expr::Comparison { left, .. } => left.data_type() == DataType::String,
+        Expr::Function { .. } => true,
+        Expr::In { value, list } if value.data_type() != DataType::String => list.len() > INLINE_LIST,
+        Expr::Comparison { left, .. } if left.data_type() != DataType::String => false,
+        Expr::Like { .. } | Expr::In { .. } | Expr::Comparison { .. } => super::strings::is_dear(e),
         _ => false,
     })
 }

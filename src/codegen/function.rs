@@ -1,7 +1,5 @@
 //! Lowering of scalar functions: those worth machine code. The others run interpreted.
 
-use std::sync::Arc;
-
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, types};
 
@@ -9,12 +7,11 @@ use super::emitter::Emitter;
 use super::expr::boolean;
 use super::module::failure;
 use super::scope::Scope;
-use super::state::{Helper, SCRATCH};
 use super::value::{Value, clif_type};
 use crate::base::{DataType, Result, Scalar};
-use crate::expr::evaluate::strings::substring;
 use crate::expr::{Expr, ScalarFunction};
 use crate::runtime::FieldKind;
+use crate::runtime::like::LikePattern;
 
 /// Whether [`Emitter::function`] can lower the call.
 pub fn lowered(function: ScalarFunction, args: &[Expr]) -> bool {
@@ -83,28 +80,16 @@ impl Emitter<'_> {
                     _ => (integer(1).ok_or_else(unsupported)?, if args.len() > 2 { integer(2).ok_or_else(unsupported)? } else { i32::MAX }),
                 };
                 let v = self.expr(&args[0], scope)?;
-                let hi = v.hi.ok_or_else(unsupported)?;
-                let piece: crate::runtime::symbols::StringFunction =
-                    Box::new(move |bytes| std::str::from_utf8(bytes).map_or(&[], |text| substring(text, position, length).as_bytes()));
-                let piece = self.helper(Helper::Function(Arc::new(piece)));
-                let out = self.slot_address(SCRATCH);
-                self.call("ws_string_function", &[piece, v.lo, hi, out])?;
-                let (lo, hi) = (self.load_slot(SCRATCH, types::I64), self.load_slot(SCRATCH + 1, types::I64));
-                Ok(Value::string(lo, hi).with_null(v.null))
+                self.substring(&v, position, length)
             }
             F::StartsWith | F::EndsWith | F::Contains => {
                 let Expr::Literal(Scalar::String(needle)) = &args[1] else { return Err(unsupported()) };
-                let needle = needle.clone();
-                let finder = memchr::memmem::Finder::new(needle.as_bytes()).into_owned();
-                self.string_predicate(
-                    &args[0],
-                    Box::new(move |bytes| match function {
-                        F::StartsWith => bytes.starts_with(needle.as_bytes()),
-                        F::EndsWith => bytes.ends_with(needle.as_bytes()),
-                        _ => finder.find(bytes).is_some(),
-                    }),
-                    scope,
-                )
+                let pattern = match function {
+                    F::StartsWith => LikePattern::starts_with(needle),
+                    F::EndsWith => LikePattern::ends_with(needle),
+                    _ => LikePattern::contains(needle),
+                };
+                self.like(&args[0], pattern, scope)
             }
             _ => Err(unsupported()),
         }

@@ -7,7 +7,7 @@
 //! | `pipeline` | source loop, operator by operator (`produce` and `consume`) |
 //! | `selection` | which rows of a block go on: the selection vector |
 //! | `probe`, `aggregate` and `group`, `output` | join lookup, grouping, output buffers |
-//! | `expr` and its families (`arithmetic`, `compare`, `cast`, `function`) | expressions to values |
+//! | `expr` and its families (`arithmetic`, `compare`, `cast`, `strings`, `function`) | expressions to values |
 //! | `value`, `scope`, `emitter` | nullable values; where columns come from; control flow, hoisting, the error flag |
 //! | `state` | the slots that generated code reads in place of addresses and constants |
 //! | `module`, `cache`, `dump` | Cranelift's module, freeing, functions kept for later queries, annotated texts |
@@ -32,6 +32,7 @@ pub mod probe;
 pub mod scope;
 pub mod selection;
 pub mod state;
+pub mod strings;
 pub mod support;
 pub mod value;
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use cranelift_codegen::ir::{self, InstBuilder, types};
 
-use super::emitter::{Emitter, constant, trusted};
+use super::emitter::{Emitter, constant, movable, trusted};
 use super::value::{Bounds, Value, clif_type, intersect, kind_of, type_bounds};
 use crate::base::{DataType, Error, Result};
 use crate::expr::Expr;
@@ -71,6 +71,14 @@ pub fn input_column(row: &Scope, column: usize) -> Option<usize> {
     }
 }
 
+/// What loading checks or the type promises of a column's bounds: of a string's length, that it is inline.
+fn proven(bounds: Option<Bounds>, data_type: &DataType) -> Option<Bounds> {
+    match data_type {
+        DataType::String | DataType::Binary => bounds.filter(|(_, most)| *most <= INLINE as i128).map(|(_, most)| (0, most)),
+        _ => intersect(bounds, type_bounds(data_type)),
+    }
+}
+
 impl Emitter<'_> {
     /// The value of a column of a row.
     ///
@@ -86,14 +94,14 @@ impl Emitter<'_> {
             Column::Known(v) => *v,
             Column::Same { scope, index } => return self.column(scope, *index),
             Column::Input { index, row, data_type, nullable, bounds } => {
-                let bounds = intersect(*bounds, type_bounds(data_type));
+                let bounds = proven(*bounds, data_type);
                 self.load_input(*index, *row, data_type, *nullable, bounds)?.with_bounds(bounds)
             }
             Column::Computed { expr, scope } => self.expr(expr, scope)?,
             Column::Field { address, field, data_type, absent, bounds } => {
                 let value = self.load_field(*address, field);
                 let null = self.either_null(value.null, *absent);
-                value.with_null(null).with_bounds(intersect(*bounds, type_bounds(data_type)))
+                value.with_null(null).with_bounds(proven(*bounds, data_type))
             }
         };
         self.remember(key, value);
@@ -108,14 +116,14 @@ impl Emitter<'_> {
         let address = self.b.ins().iadd(values, scaled);
         let mut promised = None;
         let mut value = if kind == FieldKind::Str {
-            let lo = self.b.ins().load(types::I64, constant(), address, 0);
-            let raw = self.b.ins().load(types::I64, constant(), address, 8);
+            let lo = self.b.ins().load(types::I64, movable(), address, 0);
+            let raw = self.b.ins().load(types::I64, movable(), address, 8);
             match bounds {
                 Some((_, most)) if most <= INLINE as i128 => {
                     promised = Some(lo);
                     Value::string(lo, raw)
                 }
-                _ => Value::string(lo, self.string_address(column, lo, raw)),
+                _ => Value { tail: Some(raw), ..Value::string(lo, self.string_address(column, lo, raw)) },
             }
         } else {
             let lo = self.b.ins().load(clif_type(kind), constant(), address, 0);
@@ -138,11 +146,11 @@ impl Emitter<'_> {
         Ok(value)
     }
 
-    /// The high word of a string, where it is long with the address in place of the view's buffer and offset.
+    /// The high word of a string, where it is long with the address in place of the view's buffer and offset. It is computed only
+    /// where it is used: comparisons with short constants get by without.
     fn string_address(&mut self, column: usize, lo: ir::Value, raw: ir::Value) -> ir::Value {
         let table = self.column_pointer(column, BUFFERS);
-        // A view's high word is buffer index and offset; registers hold the address instead. Short strings read the
-        // table's first entry for nothing, which is cheaper than a branch.
+        // Short strings read the table's first entry for nothing, which is cheaper than a branch.
         let length = self.b.ins().ireduce(types::I32, lo);
         let long = self.b.ins().icmp_imm_u(ir::condcodes::IntCC::UnsignedGreaterThan, length, INLINE as i64);
         let zero = self.b.ins().iconst(types::I64, 0);
@@ -150,7 +158,7 @@ impl Emitter<'_> {
         let index = self.b.ins().select(long, index, zero);
         let entry = self.b.ins().ishl_imm_u(index, 3);
         let entry = self.b.ins().iadd(table, entry);
-        let base = self.b.ins().load(types::I64, constant(), entry, 0);
+        let base = self.b.ins().load(types::I64, movable(), entry, 0);
         let offset = self.b.ins().ushr_imm_u(raw, 32);
         let pointer = self.b.ins().iadd(base, offset);
         self.b.ins().select(long, pointer, raw)
@@ -163,6 +171,7 @@ impl Emitter<'_> {
         let mut value = Value::new(field.kind, lo);
         if field.kind == FieldKind::Str {
             value.hi = Some(self.b.ins().load(types::I64, trusted(), address, offset + 8));
+            value.tail = value.hi;
         }
         value.null = field.null.map(|at| self.b.ins().load(types::I8, trusted(), address, at as i32));
         value

@@ -4,7 +4,7 @@
 //! ```text
 //! n = rows whose date is between (a call for a block: eight rows at a time)
 //! n = those whose key is in the join table (as well)
-//! n = 0; for i in selection { selection[n] = i; n += other conjuncts(i) }
+//! n = 0; for i in selection { selection[n] = i; n += other conjuncts(i) & what the first words of strings tell(i) }
 //! ```
 
 use cranelift_codegen::ir::{self, InstBuilder, types};
@@ -15,6 +15,7 @@ use super::pipeline::{Emission, InputColumn, Op};
 use super::probe::{Probe, ProbeKind};
 use super::scope::Scope;
 use super::state::SELECTION;
+use super::strings::head_tests;
 use super::value::{Bounds, kind_of};
 use crate::base::{DataType, Result, Scalar};
 use crate::expr::{ComparisonOp, Expr};
@@ -68,8 +69,9 @@ impl Emitter<'_> {
             _ => &[],
         };
         let (tested, rest): (Vec<&Expr>, Vec<&Expr>) = conjuncts.iter().partition(|c| !lazy(c) && !self.trivial(c, Some));
+        let heads: Vec<_> = rest.iter().filter_map(|c| head_tests(c)).collect();
         let early = early_probes(emission, columns);
-        if tested.is_empty() && early.is_empty() {
+        if tested.is_empty() && heads.is_empty() && early.is_empty() {
             return Ok(None);
         }
         let selection = self.slot(SELECTION);
@@ -80,11 +82,15 @@ impl Emitter<'_> {
         for range in &ranges {
             rows = Some(self.select_between(range, selection, rows)?);
         }
-        if !others.is_empty() {
+        if !others.is_empty() || !heads.is_empty() {
             rows = Some(self.select_where(columns, selection, rows, |e, row| {
                 let mut pass: Option<ir::Value> = None;
                 for c in &others {
                     let holds = e.predicate(c, row)?;
+                    pass = Some(pass.map_or(holds, |p| e.b.ins().band(p, holds)));
+                }
+                for (string, tests) in &heads {
+                    let holds = e.any_head(string, tests, row)?;
                     pass = Some(pass.map_or(holds, |p| e.b.ins().band(p, holds)));
                 }
                 Ok(pass)

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::base::Scalar;
 use crate::runtime::StrRef;
-use crate::runtime::symbols::{DecimalFunction, IntegerSet, StringFunction, StringPredicate};
+use crate::runtime::like::LikePattern;
+use crate::runtime::symbols::{DecimalFunction, IntegerSet, StringSet};
 
 /// A slot's number.
 pub type Slot = usize;
@@ -22,8 +23,8 @@ const FIRST_FREE: Slot = 3;
 /// Objects made at plan time that helpers use.
 #[derive(Clone)]
 pub enum Helper {
-    Predicate(Arc<StringPredicate>),
-    Function(Arc<StringFunction>),
+    Like(Arc<LikePattern>),
+    Strings(Arc<StringSet>),
     Integers(Arc<IntegerSet>),
     Decimal(Arc<DecimalFunction>),
 }
@@ -110,8 +111,8 @@ impl StateLayout {
             .iter()
             .map(|init| match init {
                 Init::Word(w) => *w,
-                Init::Helper(Helper::Predicate(p)) => Arc::as_ptr(p) as u64,
-                Init::Helper(Helper::Function(f)) => Arc::as_ptr(f) as u64,
+                Init::Helper(Helper::Like(p)) => Arc::as_ptr(p) as u64,
+                Init::Helper(Helper::Strings(s)) => Arc::as_ptr(s) as u64,
                 Init::Helper(Helper::Integers(s)) => Arc::as_ptr(s) as u64,
                 Init::Helper(Helper::Decimal(d)) => Arc::as_ptr(d) as u64,
                 Init::Later => 0,

@@ -19,6 +19,8 @@ pub struct Value {
     pub lo: ir::Value,
     /// Of a string, the other bytes or the address (see [`crate::runtime::StrRef`]).
     pub hi: Option<ir::Value>,
+    /// Of a string, what is `hi` where the string is inline and arbitrary elsewhere; at hand without computing an address.
+    pub tail: Option<ir::Value>,
     /// 1 where NULL; absent when it never is. The value of a NULL is arbitrary (but no trap).
     pub null: Option<ir::Value>,
     /// Bounds of an integer; of a string's length in bytes.
@@ -27,11 +29,11 @@ pub struct Value {
 
 impl Value {
     pub fn new(kind: FieldKind, lo: ir::Value) -> Self {
-        Self { kind, lo, hi: None, null: None, bounds: None }
+        Self { kind, lo, hi: None, tail: None, null: None, bounds: None }
     }
 
     pub fn string(lo: ir::Value, hi: ir::Value) -> Self {
-        Self { kind: FieldKind::Str, lo, hi: Some(hi), null: None, bounds: None }
+        Self { kind: FieldKind::Str, lo, hi: Some(hi), tail: Some(hi), null: None, bounds: None }
     }
 
     /// Whether it is a string that is proven to lie in the value itself.

@@ -1,6 +1,8 @@
 //! Strings in registers: length and first four bytes in one word; the other eight, or the address of all, in a second
 //! (Neumann and Freitag 2020, as in Arrow's views but with a pointer in place of buffer and offset).
 
+use std::ops::Range;
+
 use super::hash;
 
 /// Longest string that is held inline.
@@ -68,4 +70,42 @@ impl StrRef {
         // SAFETY: by the caller's promise.
         self.lo == other.lo && (self.hi == other.hi || (self.len() > INLINE && unsafe { self.bytes() == other.bytes() }))
     }
+}
+
+/// How many characters a UTF-8 text has.
+pub fn characters(text: &[u8]) -> usize {
+    if text.is_ascii() { text.len() } else { text.iter().filter(|b| begins_character(**b)).count() }
+}
+
+/// Where the character at `index` (from 0) of a UTF-8 text begins; the text's length if it has fewer.
+pub fn character_offset(text: &[u8], index: usize) -> usize {
+    let head = &text[..index.min(text.len())];
+    if head.is_ascii() {
+        return head.len();
+    }
+    let mut beginnings = text.iter().enumerate().filter(|(_, b)| begins_character(**b));
+    beginnings.nth(index).map_or(text.len(), |(at, _)| at)
+}
+
+fn begins_character(byte: u8) -> bool {
+    byte & 0xC0 != 0x80
+}
+
+/// Where SQL's substring lies: units `position .. position + count`, from 1; 0 counts as 1; negative counts from the end and the
+/// part before the start is cut off. The end may be past that of the text.
+pub fn window(position: i64, count: i64, length: impl FnOnce() -> usize) -> Range<usize> {
+    let start = match position {
+        1.. => position - 1,
+        0 => 0,
+        _ => length() as i64 + position,
+    };
+    let end = start.saturating_add(count);
+    if end <= start.max(0) { 0..0 } else { start.max(0) as usize..end as usize }
+}
+
+/// The bytes of SQL's substring, in characters, of a UTF-8 text.
+pub fn substring(text: &[u8], position: i64, count: i64) -> Range<usize> {
+    let window = window(position, count, || characters(text));
+    let from = character_offset(text, window.start);
+    from..from + character_offset(&text[from..], window.len())
 }

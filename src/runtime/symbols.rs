@@ -6,9 +6,10 @@
 use super::aggregate_table::AggregateTable;
 use super::hash;
 use super::join_table::JoinTable;
+use super::like::LikePattern;
 use super::output::Output;
 use super::select::{self, Test};
-use super::string::StrRef;
+use super::string::{StrRef, substring};
 
 /// A parameter or result of a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +54,9 @@ symbols! {
     ws_bytes_equal(I64, I64, I64) -> I8, Some("comparing long strings is a library's work");
     ws_bytes_hash(I64, I64) -> I64, Some("hashing long strings is a loop of its own");
     ws_string_compare(I64, I64, I64, I64) -> I64, Some("comparing strings with equal prefixes is a library's work");
-    ws_string_predicate(Pointer, I64, I64) -> I8, Some("pattern matching and set lookup are library work");
-    ws_string_function(Pointer, I64, I64, Pointer), Some("string building is library work");
+    ws_string_set(Pointer, I64, I64) -> I8, Some("long IN lists are looked up in a set");
+    ws_like(Pointer, I64, I64) -> I8, Some("searching text is vector code that needs a register or two more than there are here");
+    ws_substring(I64, I64, I64, I64, Pointer), Some("characters of several bytes are counted in a loop");
     ws_integer_set(Pointer, I64) -> I8, Some("long IN lists are looked up in a set");
     ws_decimal_function(Pointer, I64, I64, I64, I64, Pointer) -> I8, Some("division and rounding of wide decimals have no machine instruction");
     ws_select_between(Pointer, Pointer, I64, I64, I64, I64, I64) -> I64, None;
@@ -125,10 +127,8 @@ unsafe fn select_rows(values: *const u8, selection: *mut u32, first: u64, last: 
     unsafe { select::select(column, rows, test, selection) as u64 }
 }
 
-/// A predicate over strings, made at plan time: LIKE patterns, IN lists.
-pub type StringPredicate = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
-/// A function from a string to a piece of it (or a constant), made at plan time.
-pub type StringFunction = Box<dyn for<'a> Fn(&'a [u8]) -> &'a [u8] + Send + Sync>;
+/// A set of strings, made at plan time.
+pub type StringSet = hashbrown::HashSet<Box<[u8]>>;
 /// A set of integers, made at plan time.
 pub type IntegerSet = hashbrown::HashSet<i64>;
 /// A function over two decimals (unscaled); `None` is an error of the row.
@@ -189,25 +189,34 @@ unsafe extern "C" fn ws_string_compare(a_lo: u64, a_hi: u64, b_lo: u64, b_hi: u6
     unsafe { a.bytes().cmp(b.bytes()) as i64 }
 }
 
-/// Whether the predicate holds.
+/// Whether the set holds the string.
 ///
 /// # Safety
-/// `predicate` is one of the stage's; the string is alive.
-unsafe extern "C" fn ws_string_predicate(predicate: *const StringPredicate, lo: u64, hi: u64) -> u8 {
+/// `set` is one of the stage's; the string is alive.
+unsafe extern "C" fn ws_string_set(set: *const StringSet, lo: u64, hi: u64) -> u8 {
     // SAFETY: by the caller's promise.
-    u8::from(unsafe { (*predicate)(StrRef { lo, hi }.bytes()) })
+    u8::from(unsafe { (*set).contains(StrRef { lo, hi }.bytes()) })
 }
 
-/// Writes the function's result, a piece of the argument, to `out`.
+/// Whether the pattern matches.
 ///
 /// # Safety
-/// `function` is one of the stage's; the string is alive; `out` is writable.
-unsafe extern "C" fn ws_string_function(function: *const StringFunction, lo: u64, hi: u64, out: *mut StrRef) {
-    // SAFETY: by the caller's promise. A piece of an inline string points into `argument`, which lives until the end of this
-    // function, and is inline itself, so `out` keeps no pointer to it.
+/// `pattern` is one of the stage's; the string is alive.
+unsafe extern "C" fn ws_like(pattern: *const LikePattern, lo: u64, hi: u64) -> u8 {
+    // SAFETY: by the caller's promise.
+    u8::from(unsafe { (*pattern).matches(StrRef { lo, hi }.bytes()) })
+}
+
+/// Writes characters `position .. position + count` of the string to `out`.
+///
+/// # Safety
+/// The string is alive; `out` is writable.
+unsafe extern "C" fn ws_substring(lo: u64, hi: u64, position: i64, count: i64, out: *mut StrRef) {
+    let text = StrRef { lo, hi };
+    // SAFETY: by the caller's promise. A piece of an inline string is inline itself, so `out` keeps no pointer to `text`.
     unsafe {
-        let argument = StrRef { lo, hi };
-        *out = StrRef::new((*function)(argument.bytes()));
+        let bytes = text.bytes();
+        *out = StrRef::new(&bytes[substring(bytes, position, count)]);
     }
 }
 

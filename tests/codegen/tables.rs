@@ -56,7 +56,7 @@ fn field(text: &str) -> Result<Field, String> {
         "bigint" => DataType::Long,
         "float" => DataType::Float,
         "double" => DataType::Double,
-        "string" | "letter" => DataType::String,
+        "string" | "letter" | "text" => DataType::String,
         "date" => DataType::Date,
         "timestamp" => DataType::Timestamp,
         decimal => {
@@ -68,6 +68,33 @@ fn field(text: &str) -> Result<Field, String> {
     };
     Ok(Field::new(name, data_type, nullable))
 }
+
+/// Strings about as long as what registers hold (4 and 12 bytes), and with characters of several bytes at the limits.
+const TEXTS: [&str; 23] = [
+    "",
+    "a",
+    "abc",
+    "abcd",
+    "abcde",
+    "abcd~",
+    "abcé",
+    "äbcd",
+    "abcdefghijkl",
+    "abcdefghijklm",
+    "abcdefghijké",
+    "abcdefghijklmnopqrst",
+    "abcdefghijklmnopqrsT",
+    "abcdefghXjklmnopqrst",
+    "abcdefghijklmnopqrstu",
+    "abcd日本語のテキスト",
+    "PROMO TIN",
+    "PROMO BRUSHED BRASS",
+    "SMALL BRASS",
+    "MEDIUM POLISHED STEEL",
+    "special ärger, and no more requests than these",
+    "requests come before what is special about them; so this text of more than sixty-four bytes has requests at both ends: requests",
+    "DELIVER IN PERSON",
+];
 
 /// The value of row `r` in column `c`, declared as `text`; of nullable columns every fourth or so is NULL.
 fn value(field: &Field, text: &str, r: usize, c: usize) -> Scalar {
@@ -87,6 +114,7 @@ fn value(field: &Field, text: &str, r: usize, c: usize) -> Scalar {
         DataType::Date => Scalar::Date(n as i32 * 100),
         DataType::Timestamp => Scalar::Timestamp(n * 3_600_000_000),
         _ if text.contains(" letter") => Scalar::string(["N", "R", "A"][n as usize % 3]),
+        _ if text.contains(" text") => Scalar::string(TEXTS[n as usize]),
         _ => Scalar::string(["", "ant", "bee", "a longer animal name", "cat"][n as usize % 5]),
     }
 }

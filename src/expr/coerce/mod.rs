@@ -328,7 +328,7 @@ pub fn like(value: Expr, pattern: Expr, escape: Option<char>, case_insensitive: 
     let (pattern, escape) = (implicit_cast(pattern, &DataType::String)?, escape.unwrap_or('\\'));
     if let Expr::Literal(Scalar::String(text)) = &pattern {
         // A literal that does not compile fails here, so that evaluation cannot.
-        super::evaluate::like::LikePattern::new(text, escape, case_insensitive)?;
+        crate::runtime::like::LikePattern::new(text, escape, case_insensitive)?;
     }
     Ok(Expr::Like { value: Box::new(implicit_cast(value, &DataType::String)?), pattern: Box::new(pattern), escape, case_insensitive })
 }

@@ -14,10 +14,11 @@ use sha1::{Digest, Sha1};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::charset::{self, Charset};
-use super::strings::{LARGEST, too_large, window};
+use super::strings::{LARGEST, too_large};
 use super::value::{Arg, Bytes, Value, build, build_boolean, build_bytes, build_strings, extent, wrap};
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
+use crate::runtime::string::window;
 
 /// As Java decodes MIME: spare bits are ignored.
 const fn mime(padding: DecodePaddingMode) -> GeneralPurpose {
@@ -58,7 +59,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let count = if function == Left || last > 1 { Some(int(last)?) } else { None };
             build_bytes(&refs, n, |i, out| {
                 let b = bytes.at(i);
-                let place = window(position.as_ref().map_or(1, |p| p.at(i)), count.as_ref().map_or(i32::MAX, |c| c.at(i)), || b.len());
+                let place = window(position.as_ref().map_or(1, |p| p.at(i)).into(), count.as_ref().map_or(i32::MAX, |c| c.at(i)).into(), || b.len());
                 out.extend_from_slice(b.get(place.start..place.end.min(b.len())).unwrap_or_default());
                 Ok(true)
             })?

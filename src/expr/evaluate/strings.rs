@@ -10,42 +10,23 @@ use super::value::{Arg, Value, build, build_boolean, build_strings, extent, stri
 use crate::base::error::edit_distance;
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
+use crate::runtime::search::Finder;
+use crate::runtime::string;
 
 type Ints = PrimitiveArray<Int32Type>;
 
 /// Byte offset of the character at `index`, the length if there are fewer.
 fn byte_of(text: &str, index: usize) -> usize {
-    if text.is_ascii() {
-        return index.min(text.len());
-    }
-    text.char_indices().nth(index).map_or(text.len(), |(i, _)| i)
+    string::character_offset(text.as_bytes(), index)
 }
 
 fn length(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.chars().count() }
+    string::characters(text.as_bytes())
 }
 
-/// Where SQL's substring lies: units `position .. position + count`, from 1; 0 counts as 1; negative counts from the end and the
-/// part before the start is cut off. The end may be past that of the text.
-pub(super) fn window(position: i32, count: i32, length: impl FnOnce() -> usize) -> std::ops::Range<usize> {
-    let position = i64::from(position);
-    let start = match position {
-        1.. => position - 1,
-        0 => 0,
-        _ => length() as i64 + position,
-    };
-    let end = start.saturating_add(i64::from(count));
-    if end <= start.max(0) { 0..0 } else { start.max(0) as usize..end as usize }
-}
-
-/// SQL's substring, in characters.
-pub fn substring(text: &str, position: i32, count: i32) -> &str {
-    let window = window(position, count, || length(text));
-    if window.is_empty() {
-        return "";
-    }
-    let rest = &text[byte_of(text, window.start)..];
-    &rest[..byte_of(rest, window.len())]
+/// See [`string::substring`].
+fn substring(text: &str, position: i32, count: i32) -> &str {
+    &text[string::substring(text.as_bytes(), i64::from(position), i64::from(count))]
 }
 
 /// Position (from 1) of `needle` at or after character `start` (from 1); 0 when absent.
@@ -360,7 +341,7 @@ fn contains(function: ScalarFunction, args: &[Value], rows: usize) -> Result<Arr
     let refs = [&args[0], &args[1]];
     let (s, part) = (Arg::string(&args[0])?, Arg::string(&args[1])?);
     if let (ScalarFunction::Contains, Value::Scalar(one), false) = (function, &args[1], args[1].is_null_scalar()) {
-        let finder = memmem::Finder::new(strings(one)?.value(0).as_bytes());
+        let finder = Finder::new(strings(one)?.value(0).as_bytes());
         return Ok(Arc::new(build_boolean(&refs, rows, |i| finder.find(s.at(i).as_bytes()).is_some())));
     }
     Ok(Arc::new(match function {
