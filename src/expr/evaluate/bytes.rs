@@ -59,7 +59,10 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let count = if function == Left || last > 1 { Some(int(last)?) } else { None };
             build_bytes(&refs, n, |i, out| {
                 let b = bytes.at(i);
-                let place = window(position.as_ref().map_or(1, |p| p.at(i)).into(), count.as_ref().map_or(i32::MAX, |c| c.at(i)).into(), || b.len());
+                let place =
+                    window(position.as_ref().map_or(1, |p| p.at(i)).into(), count.as_ref().map_or(i32::MAX, |c| c.at(i)).into(), || {
+                        b.len()
+                    });
                 out.extend_from_slice(b.get(place.start..place.end.min(b.len())).unwrap_or_default());
                 Ok(true)
             })?
