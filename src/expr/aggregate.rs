@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
-use crate::base::{Attribute, DataType, ExprId, Result, Scalar};
+use crate::base::{Attribute, DataType, ExprId, Field, Result, Scalar};
 
 /// An aggregate call. Two calls with equal function, arguments, DISTINCT and FILTER compute the same, whatever their `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,16 +43,36 @@ pub enum AggregateFunction {
     VarPop,
     CollectList,
     CollectSet,
+    Skewness,
+    Kurtosis,
     CovarSamp,
     CovarPop,
     Corr,
+    /// `regr_…(y, x)`: of the line that fits best, over rows in which neither is NULL.
+    RegrSlope,
+    RegrIntercept,
+    RegrR2,
+    RegrSxx,
+    RegrSyy,
+    RegrSxy,
+    RegrAvgX,
+    RegrAvgY,
+    BitAnd,
+    BitOr,
+    BitXor,
+    /// As sum of integers; NULL where the total overflows.
+    TrySum,
     /// `max_by(value, ordering)`: the value of a row with the greatest ordering.
     MaxBy,
     MinBy,
-    /// `percentile(x, fraction)`, interpolated; the median is that of 0.5.
+    /// `percentile(x, fraction)`, interpolated; the median is that of 0.5. An array of fractions gives an array.
     Percentile,
     /// `percentile_approx(x, fraction)`: the smallest value at or above the fraction, exact here.
     PercentileDisc,
+    /// `mode(x, ascending)`: the most frequent value; of several the least, or the greatest.
+    Mode,
+    /// `listagg(x, separator[, ascending])`: the texts joined, sorted where the third argument says how.
+    ListAgg,
 }
 
 /// Update (of a buffer by an input value) and merge (of two buffer values). NULL inputs change nothing unless said.
@@ -77,6 +97,17 @@ pub enum Accumulate {
     ConcatList,
     /// Union of arrays (merge of [`Accumulate::CollectSet`]).
     ConcatSet,
+    /// Central moments of doubles. The buffer is a struct of doubles, see [`describe`].
+    Moments,
+    /// Merge of [`Accumulate::Moments`].
+    MergeMoments,
+    /// Moments of two columns together; the input is a struct of two doubles.
+    PairMoments,
+    /// Merge of [`Accumulate::PairMoments`].
+    MergePairMoments,
+    BitAnd,
+    BitOr,
+    BitXor,
 }
 
 impl AggregateExpr {
@@ -179,27 +210,42 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
         F::FirstIgnoreNulls => simple("first", Accumulate::FirstIgnoreNulls, Accumulate::FirstIgnoreNulls)?,
         F::LastIgnoreNulls => simple("last", Accumulate::LastIgnoreNulls, Accumulate::LastIgnoreNulls)?,
         F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop => {
-            let x = cast(argument()?, &DataType::Double);
-            let square = arithmetic(ArithmeticOp::Multiply, x.clone(), x.clone());
-            vec![
-                counter(x.clone()),
-                buffer("sum", DataType::Double, Accumulate::Sum, x, Accumulate::Sum),
-                buffer("sumsq", DataType::Double, Accumulate::Sum, square, Accumulate::Sum),
-            ]
+            vec![moments(&["n", "avg", "m2"], Accumulate::Moments, cast(argument()?, &DataType::Double), Accumulate::MergeMoments)]
         }
-        F::CovarSamp | F::CovarPop | F::Corr => {
+        F::Skewness | F::Kurtosis => {
+            let fields: &[&str] = if call.function == F::Skewness { &["n", "avg", "m2", "m3"] } else { &["n", "avg", "m2", "m3", "m4"] };
+            vec![moments(fields, Accumulate::Moments, cast(argument()?, &DataType::Double), Accumulate::MergeMoments)]
+        }
+        F::CovarSamp
+        | F::CovarPop
+        | F::Corr
+        | F::RegrSlope
+        | F::RegrIntercept
+        | F::RegrR2
+        | F::RegrSxx
+        | F::RegrSyy
+        | F::RegrSxy
+        | F::RegrAvgX
+        | F::RegrAvgY => {
+            // Regressions name y first. These two take it for x, as in Spark, where it tells in the last digit.
+            let as_named = matches!(call.function, F::CovarSamp | F::CovarPop | F::Corr | F::RegrR2 | F::RegrSxy);
+            let (x, y) = if as_named { (0, 1) } else { (1, 0) };
             let double = |i: usize| -> Result<Expr> { Ok(cast(second(call, i)?, &DataType::Double)) };
-            let (x, y) = (double(0)?, double(1)?);
-            let times = |a: &Expr, b: &Expr| arithmetic(ArithmeticOp::Multiply, a.clone(), b.clone());
-            // Only rows in which neither is NULL count.
-            let beside = |a: &Expr, b: &Expr| guarded(Expr::IsNotNull(Box::new(b.clone())), a.clone());
-            let sum = |name: &str, e: Expr| buffer(name, DataType::Double, Accumulate::Sum, e, Accumulate::Sum);
-            let (left, right) = (beside(&x, &y), beside(&y, &x));
-            let mut all = vec![counter(times(&x, &y)), sum("xAvg", left.clone()), sum("yAvg", right.clone()), sum("ck", times(&x, &y))];
-            if call.function == F::Corr {
-                all.extend([sum("xMk", times(&left, &left)), sum("yMk", times(&right, &right))]);
-            }
-            all
+            let (x, y) = (double(x)?, double(y)?);
+            let known = |e: &Expr| Expr::IsNotNull(Box::new(e.clone()));
+            let both = Expr::And(Box::new(known(&x)), Box::new(known(&y)));
+            let name = |s: &str| Expr::Literal(Scalar::string(s));
+            let pair = Expr::Function { function: ScalarFunction::NamedStruct, args: vec![name("x"), x, name("y"), y] };
+            let fields = ["n", "xAvg", "yAvg", "ck", "xMk", "yMk"];
+            vec![moments(&fields, Accumulate::PairMoments, guarded(both, pair), Accumulate::MergePairMoments)]
+        }
+        F::BitAnd => simple("bit_and", Accumulate::BitAnd, Accumulate::BitAnd)?,
+        F::BitOr => simple("bit_or", Accumulate::BitOr, Accumulate::BitOr)?,
+        F::BitXor => simple("bit_xor", Accumulate::BitXor, Accumulate::BitXor)?,
+        F::TrySum => {
+            // Room for as many integers as there can be rows.
+            let total = DataType::decimal(38, 0);
+            vec![buffer("sum", total.clone(), Accumulate::Sum, cast(argument()?, &total), Accumulate::Sum)]
         }
         F::MaxBy | F::MinBy => {
             let (value, ordering) = (argument()?, second(call, 1)?);
@@ -210,7 +256,7 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let t = pair.data_type();
             vec![buffer("extreme", t, update, guarded(Expr::IsNotNull(Box::new(ordering)), pair), update)]
         }
-        F::Percentile | F::PercentileDisc => {
+        F::Percentile | F::PercentileDisc | F::Mode | F::ListAgg => {
             let x = argument()?;
             let x = if call.function == F::Percentile { cast(x, &DataType::Double) } else { x };
             let t = DataType::Array(Box::new(x.data_type()));
@@ -237,19 +283,48 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let divisor = if result.is_decimal() { DataType::decimal(20, 0) } else { DataType::Double };
             cast(arithmetic(ArithmeticOp::Divide, column(0), cast(column(1), &divisor)), &result)
         }
-        F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop => spread(call.function, column(0), column(1), column(2)),
-        F::CovarSamp | F::CovarPop | F::Corr => covariance(call.function, &column),
+        F::StddevSamp
+        | F::StddevPop
+        | F::VarSamp
+        | F::VarPop
+        | F::Skewness
+        | F::Kurtosis
+        | F::CovarSamp
+        | F::CovarPop
+        | F::Corr
+        | F::RegrSlope
+        | F::RegrIntercept
+        | F::RegrR2
+        | F::RegrSxx
+        | F::RegrSyy
+        | F::RegrSxy
+        | F::RegrAvgX
+        | F::RegrAvgY => of_moments(call.function, column(0)),
+        F::TrySum => Expr::Cast { expr: Box::new(column(0)), to: result.clone(), try_cast: true },
         F::MaxBy | F::MinBy => {
             Expr::Function { function: ScalarFunction::GetField, args: vec![column(0), Expr::Literal(Scalar::string("value"))] }
         }
         F::Percentile => Expr::Function { function: ScalarFunction::ArrayPercentile, args: vec![column(0), second(call, 1)?] },
         F::PercentileDisc => Expr::Function { function: ScalarFunction::ArrayPercentileDisc, args: vec![column(0), second(call, 1)?] },
+        F::Mode => Expr::Function { function: ScalarFunction::ArrayMode, args: vec![column(0), second(call, 1)?] },
+        F::ListAgg => {
+            let list = match call.args.get(2) {
+                Some(ascending) => Expr::Function { function: ScalarFunction::SortArray, args: vec![column(0), ascending.clone()] },
+                None => column(0),
+            };
+            let joined = Expr::Function { function: ScalarFunction::ArrayJoin, args: vec![list, second(call, 1)?] };
+            let size = Expr::Function { function: ScalarFunction::Size, args: vec![column(0)] };
+            guarded(compared(ComparisonOp::Greater, size, Expr::Literal(Scalar::Int(0))), joined)
+        }
         F::Count
         | F::Sum
         | F::Min
         | F::Max
         | F::BoolAnd
         | F::BoolOr
+        | F::BitAnd
+        | F::BitOr
+        | F::BitXor
         | F::First
         | F::FirstIgnoreNulls
         | F::Last
@@ -270,49 +345,53 @@ fn guarded(condition: Expr, value: Expr) -> Expr {
     Expr::Case { branches: vec![(condition, value)], otherwise: None }
 }
 
-/// Covariance or correlation from count, sums, sum of products and (for corr) sums of squares; NULL without rows.
-fn covariance(function: AggregateFunction, column: &dyn Fn(usize) -> Expr) -> Expr {
-    use ArithmeticOp::{Divide, Multiply, Subtract};
-    let double = |v: f64| Expr::Literal(Scalar::Double(v));
-    let n = cast(column(0), &DataType::Double);
-    let (x, y) = (column(1), column(2));
-    let centred = |sum: Expr, a: &Expr, b: &Expr| {
-        arithmetic(Subtract, sum, arithmetic(Divide, arithmetic(Multiply, a.clone(), b.clone()), n.clone()))
-    };
-    let products = centred(column(3), &x, &y);
-    let (least, value) = match function {
-        AggregateFunction::CovarSamp => (1.0, arithmetic(Divide, products, arithmetic(Subtract, n.clone(), double(1.0)))),
-        AggregateFunction::Corr => {
-            let spread = arithmetic(Multiply, centred(column(4), &x, &x), centred(column(5), &y, &y));
-            let root = Expr::Function { function: ScalarFunction::Sqrt, args: vec![spread] };
-            // Without spread there is no correlation.
-            let zero = Expr::Comparison { op: ComparisonOp::NotEqual, left: Box::new(root.clone()), right: Box::new(double(0.0)) };
-            (0.0, guarded(zero, arithmetic(Divide, products, root)))
-        }
-        _ => (0.0, arithmetic(Divide, products, n.clone())),
-    };
-    guarded(Expr::Comparison { op: ComparisonOp::Greater, left: Box::new(n), right: Box::new(double(least)) }, value)
+fn compared(op: ComparisonOp, left: Expr, right: Expr) -> Expr {
+    Expr::Comparison { op, left: Box::new(left), right: Box::new(right) }
 }
 
-/// Variance or deviation from count, sum and sum of squares; NULL without rows (samples: with fewer than two).
-fn spread(function: AggregateFunction, count: Expr, sum: Expr, squares: Expr) -> Expr {
-    let double = |v: f64| Expr::Literal(Scalar::Double(v));
-    let n = cast(count, &DataType::Double);
-    let centred = arithmetic(
-        ArithmeticOp::Subtract,
-        squares,
-        arithmetic(ArithmeticOp::Divide, arithmetic(ArithmeticOp::Multiply, sum.clone(), sum), n.clone()),
-    );
-    let centred = Expr::Function { function: ScalarFunction::Greatest, args: vec![centred, double(0.0)] };
-    let sample = matches!(function, AggregateFunction::StddevSamp | AggregateFunction::VarSamp);
-    let (least, divisor) = if sample { (1.0, arithmetic(ArithmeticOp::Subtract, n.clone(), double(1.0))) } else { (0.0, n.clone()) };
-    let variance = arithmetic(ArithmeticOp::Divide, centred, divisor);
-    let value = match function {
-        AggregateFunction::StddevSamp | AggregateFunction::StddevPop => {
-            Expr::Function { function: ScalarFunction::Sqrt, args: vec![variance] }
-        }
-        _ => variance,
+/// A buffer of moments: a struct of doubles of these names.
+fn moments(fields: &[&str], update: Accumulate, input: Expr, merge: Accumulate) -> Buffer {
+    let fields = fields.iter().map(|name| Field::new(*name, DataType::Double, false)).collect();
+    buffer("moments", DataType::Struct(fields), update, input, merge)
+}
+
+/// What a function makes of the moments; NULL without rows, and where it would divide by zero.
+fn of_moments(function: AggregateFunction, moments: Expr) -> Expr {
+    use AggregateFunction as F;
+    use ArithmeticOp::{Divide, Multiply, Subtract};
+    let get = |name: &str| Expr::Function {
+        function: ScalarFunction::GetField,
+        args: vec![moments.clone(), Expr::Literal(Scalar::string(name))],
     };
-    let enough = Expr::Comparison { op: ComparisonOp::Greater, left: Box::new(n), right: Box::new(double(least)) };
-    Expr::Case { branches: vec![(enough, value)], otherwise: None }
+    let double = |v: f64| Expr::Literal(Scalar::Double(v));
+    let root = |e: Expr| Expr::Function { function: ScalarFunction::Sqrt, args: vec![e] };
+    let times = |a: Expr, b: Expr| arithmetic(Multiply, a, b);
+    let quotient = |a: Expr, b: Expr| guarded(compared(ComparisonOp::NotEqual, b.clone(), double(0.0)), arithmetic(Divide, a, b));
+    let more = |n: f64, e: Expr| guarded(compared(ComparisonOp::Greater, get("n"), double(n)), e);
+    let less_one = || arithmetic(Subtract, get("n"), double(1.0));
+    let correlation = || quotient(get("ck"), root(times(get("xMk"), get("yMk"))));
+    match function {
+        F::VarPop => quotient(get("m2"), get("n")),
+        F::StddevPop => root(quotient(get("m2"), get("n"))),
+        F::VarSamp => more(1.0, arithmetic(Divide, get("m2"), less_one())),
+        F::StddevSamp => more(1.0, root(arithmetic(Divide, get("m2"), less_one()))),
+        F::Skewness => quotient(times(root(get("n")), get("m3")), root(times(get("m2"), times(get("m2"), get("m2"))))),
+        F::Kurtosis => arithmetic(Subtract, quotient(times(get("n"), get("m4")), times(get("m2"), get("m2"))), double(3.0)),
+        F::CovarPop => quotient(get("ck"), get("n")),
+        F::CovarSamp => more(1.0, arithmetic(Divide, get("ck"), less_one())),
+        F::Corr => correlation(),
+        F::RegrSlope => quotient(get("ck"), get("xMk")),
+        F::RegrIntercept => arithmetic(Subtract, get("yAvg"), times(quotient(get("ck"), get("xMk")), get("xAvg"))),
+        F::RegrR2 => {
+            let flat = |name: &str| compared(ComparisonOp::Equal, get(name), double(0.0));
+            let branches = vec![(flat("yMk"), Expr::Literal(Scalar::Null(DataType::Double))), (flat("xMk"), double(1.0))];
+            Expr::Case { branches, otherwise: Some(Box::new(times(correlation(), correlation()))) }
+        }
+        F::RegrSxx => get("xMk"),
+        F::RegrSyy => get("yMk"),
+        F::RegrSxy => get("ck"),
+        F::RegrAvgX => get("xAvg"),
+        F::RegrAvgY => get("yAvg"),
+        _ => Expr::Literal(Scalar::Null(DataType::Double)),
+    }
 }

@@ -175,6 +175,22 @@ impl AggregateFunction {
             MinBy => "min_by",
             Percentile => "percentile",
             PercentileDisc => "percentile_approx",
+            Skewness => "skewness",
+            Kurtosis => "kurtosis",
+            RegrSlope => "regr_slope",
+            RegrIntercept => "regr_intercept",
+            RegrR2 => "regr_r2",
+            RegrSxx => "regr_sxx",
+            RegrSyy => "regr_syy",
+            RegrSxy => "regr_sxy",
+            RegrAvgX => "regr_avgx",
+            RegrAvgY => "regr_avgy",
+            BitAnd => "bit_and",
+            BitOr => "bit_or",
+            BitXor => "bit_xor",
+            TrySum => "try_sum",
+            Mode => "mode",
+            ListAgg => "listagg",
         }
     }
 }

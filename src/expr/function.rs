@@ -324,10 +324,12 @@ functions! {
     SortArray "sort_array" "A b?" => "1";
     ArrayMin "array_min" "A" => "*";
     ArrayMax "array_max" "A" => "*";
-    /// Interpolated percentile of the elements that are not NULL; finishes `percentile`.
-    ArrayPercentile "array_percentile" "A d" => "d";
-    /// Least element at or above the fraction; finishes `percentile_approx`.
-    ArrayPercentileDisc "array_percentile_disc" "A d" => "*";
+    /// Interpolated percentile of the elements that are not NULL, doubles; an array of fractions gives an array. Finishes `percentile`.
+    ArrayPercentile "array_percentile" "A a" => "*";
+    /// Least element at or above the fraction, or those at several; finishes `percentile_approx`.
+    ArrayPercentileDisc "array_percentile_disc" "A a" => "*";
+    /// The most frequent element that is not NULL, of several the least (`true`) or the greatest; finishes `mode`.
+    ArrayMode "array_mode" "A b" => "*";
     ArrayDistinct "array_distinct" "A" => "1";
     ArrayJoin "array_join" "A s s?" => "s";
     /// `slice(array, start, length)`.
@@ -499,6 +501,7 @@ impl ScalarFunction {
                 | ArrayMax
                 | ArrayPercentile
                 | ArrayPercentileDisc
+                | ArrayMode
                 | ArrayContains
                 | ElementAt
                 | GetItem

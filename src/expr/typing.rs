@@ -308,7 +308,11 @@ impl ScalarFunction {
                 Ceil | Floor | Round | BRound => rounded_type(&first(), literal_int(args.get(1)).unwrap_or(0)),
                 SecondFraction => DataType::decimal(8, 6),
                 Array => array(first()),
-                ElementAt | TryElementAt | GetItem | Get | ArrayMin | ArrayMax | ArrayPercentileDisc => element(first()),
+                ElementAt | TryElementAt | GetItem | Get | ArrayMin | ArrayMax | ArrayMode => element(first()),
+                ArrayPercentile | ArrayPercentileDisc => match args.get(1).map(Expr::data_type) {
+                    Some(DataType::Array(_)) => first(),
+                    _ => element(first()),
+                },
                 Sequence => array(first()),
                 Flatten => element(first()),
                 Map => DataType::Map(Box::new(first()), Box::new(args.get(1).map_or(DataType::Null, Expr::data_type))),
@@ -399,8 +403,18 @@ impl AggregateExpr {
             },
             Min | Max | First | FirstIgnoreNulls | Last | LastIgnoreNulls => arg(),
             BoolAnd | BoolOr => DataType::Boolean,
-            StddevSamp | StddevPop | VarSamp | VarPop | CovarSamp | CovarPop | Corr | Percentile => DataType::Double,
-            MaxBy | MinBy | PercentileDisc => arg(),
+            StddevSamp | StddevPop | VarSamp | VarPop | Skewness | Kurtosis | CovarSamp | CovarPop | Corr | RegrSlope | RegrIntercept
+            | RegrR2 | RegrSxx | RegrSyy | RegrSxy | RegrAvgX | RegrAvgY => DataType::Double,
+            Percentile | PercentileDisc => {
+                let one = if self.function == Percentile { DataType::Double } else { arg() };
+                match self.args.get(1).map(Expr::data_type) {
+                    Some(DataType::Array(_)) => DataType::Array(Box::new(one)),
+                    _ => one,
+                }
+            }
+            MaxBy | MinBy | BitAnd | BitOr | BitXor | Mode => arg(),
+            TrySum => DataType::Long,
+            ListAgg => DataType::String,
             CollectList | CollectSet => DataType::Array(Box::new(arg())),
         }
     }

@@ -87,8 +87,35 @@ impl ExprBinder<'_, '_, '_> {
         if let Some(t) = f.null_treatment {
             call.ignore_nulls = t == NullTreatment::IgnoreNulls;
         }
+        if !f.within_group.is_empty() && is_aggregate(&call.name) {
+            self.within_group(&f.within_group, &mut call).at(f)?;
+        }
         call.filter = f.filter.as_deref().map(|e| self.bind(e)).transpose()?;
         Ok(call)
+    }
+
+    /// `WITHIN GROUP (ORDER BY key)`: the key becomes the first argument.
+    fn within_group(&mut self, order: &[ast::OrderByExpr], call: &mut Call) -> Result<()> {
+        let [order] = order else { return Err(Error::unsupported("WITHIN GROUP with several keys is not supported.")) };
+        let (key, descending) = (self.bind(&order.expr)?, matches!(order.options.sort, Some(ast::OrderBySort::Desc)));
+        match (call.name.as_str(), call.args.as_mut_slice()) {
+            ("percentile_cont", [fraction]) => {
+                if descending {
+                    let one = Expr::Literal(Scalar::Double(1.0));
+                    *fraction = coerce::arithmetic(crate::expr::ArithmeticOp::Subtract, one, fraction.clone())?;
+                }
+                call.args.insert(0, key);
+            }
+            ("percentile_disc", [_]) | ("mode", []) if !descending => call.args.insert(0, key),
+            ("listagg" | "string_agg", [value, separator @ ..]) if *value == key && separator.len() < 2 => {
+                if separator.is_empty() {
+                    call.args.push(Expr::Literal(Scalar::string("")));
+                }
+                call.args.push(Expr::Literal(Scalar::Boolean(!descending)));
+            }
+            (name, _) => return Err(Error::unsupported(format!("WITHIN GROUP of this kind is not supported for `{name}`."))),
+        }
+        Ok(())
     }
 
     fn argument(&mut self, arg: &FunctionArg, call: &mut Call) -> Result<()> {
@@ -155,9 +182,6 @@ fn is_aggregate(name: &str) -> bool {
 }
 
 fn aggregate(call: Call, f: &ast::Function) -> Result<Expr> {
-    if !f.within_group.is_empty() {
-        return Err(Error::unsupported("WITHIN GROUP is not supported.")).at(f);
-    }
     let Call { name, mut args, distinct, filter, ignore_nulls } = call;
     if ignore_nulls {
         args.push(Expr::Literal(Scalar::Boolean(true)));

@@ -1,7 +1,7 @@
 //! Aggregate and ranking functions by name.
 
 use super::functions::{check_count, constant};
-use super::{case, cast_to, condition, implicit_cast};
+use super::{case, cast_to, condition, explicit_cast, implicit_cast};
 use crate::base::{DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::window::RankingFunction;
 use crate::expr::{AggregateExpr, AggregateFunction, Expr, WindowFunction};
@@ -45,10 +45,32 @@ pub(super) const NAMES: &[&str] = &[
     "median",
     "percentile_approx",
     "approx_percentile",
+    "percentile_cont",
+    "percentile_disc",
+    "mode",
+    "listagg",
+    "string_agg",
+    "skewness",
+    "kurtosis",
+    "regr_count",
+    "regr_slope",
+    "regr_intercept",
+    "regr_r2",
+    "regr_sxx",
+    "regr_syy",
+    "regr_sxy",
+    "regr_avgx",
+    "regr_avgy",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "try_sum",
+    "try_avg",
 ];
 
 /// The aggregate call of that name over coerced arguments; `None` when the name is no aggregate function. `count(*)` comes
-/// with no arguments. IGNORE NULLS of first and last is a second argument `true`.
+/// with no arguments. IGNORE NULLS of first and last is a second argument `true`;
+/// what WITHIN GROUP orders by is the first argument.
 ///
 /// # Errors
 /// `WrongArguments`, `TypeMismatch`.
@@ -111,14 +133,72 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         "var_pop" => (VarPop, vec![double(one(args)?)?]),
         "collect_list" | "array_agg" => (CollectList, vec![one(args)?]),
         "collect_set" => (CollectSet, vec![one(args)?]),
-        "covar_samp" | "covar_pop" | "corr" => {
+        "skewness" => (Skewness, vec![double(one(args)?)?]),
+        "kurtosis" => (Kurtosis, vec![double(one(args)?)?]),
+        "covar_samp" | "covar_pop" | "corr" | "regr_count" | "regr_slope" | "regr_intercept" | "regr_r2" | "regr_sxx" | "regr_syy"
+        | "regr_sxy" | "regr_avgx" | "regr_avgy" => {
             check_count(&name, &args, 2, 2)?;
             let function = match name.as_str() {
                 "covar_samp" => CovarSamp,
                 "covar_pop" => CovarPop,
+                "regr_count" => Count,
+                "regr_slope" => RegrSlope,
+                "regr_intercept" => RegrIntercept,
+                "regr_r2" => RegrR2,
+                "regr_sxx" => RegrSxx,
+                "regr_syy" => RegrSyy,
+                "regr_sxy" => RegrSxy,
+                "regr_avgx" => RegrAvgX,
+                "regr_avgy" => RegrAvgY,
                 _ => Corr,
             };
             (function, args.into_iter().map(double).collect::<Result<_>>()?)
+        }
+        "bit_and" | "bit_or" | "bit_xor" => {
+            let arg = one(args)?;
+            let arg = if matches!(arg.data_type(), DataType::Null | DataType::String) { cast_to(arg, &DataType::Long) } else { arg };
+            if !arg.data_type().is_integral() {
+                return Err(Error::new(ErrorClass::TypeMismatch, format!("`{name}` requires an integral argument.")));
+            }
+            let function = match name.as_str() {
+                "bit_and" => BitAnd,
+                "bit_or" => BitOr,
+                _ => BitXor,
+            };
+            (function, vec![arg])
+        }
+        "try_sum" | "try_avg" => {
+            let arg = number(one(args)?)?;
+            match arg.data_type() {
+                // The total of so wide decimals could overflow; others have ten digits to spare.
+                DataType::Decimal { precision: 29.., .. } => {
+                    return Err(Error::unsupported(format!("`{name}` of decimals of more than 28 digits")));
+                }
+                t if t.is_integral() && name == "try_sum" => (TrySum, vec![arg]),
+                _ => (if name == "try_sum" { Sum } else { Avg }, vec![arg]),
+            }
+        }
+        "mode" => {
+            check_count(&name, &args, 1, 2)?;
+            let mut args = args;
+            if !args[0].data_type().is_orderable() {
+                return Err(Error::new(ErrorClass::TypeMismatch, format!("`mode` does not support the type \"{}\".", args[0].data_type())));
+            }
+            // The second argument asks for the least of equally frequent values, which comes anyway.
+            args.truncate(1);
+            args.push(Expr::Literal(Scalar::Boolean(true)));
+            (Mode, args)
+        }
+        "listagg" | "string_agg" => {
+            check_count(&name, &args, 1, 3)?;
+            let mut args = args.into_iter();
+            let text = implicit_cast(args.next().ok_or_else(|| Error::internal("no argument"))?, &DataType::String)?;
+            let separator = match args.next() {
+                Some(e) => constant(&implicit_cast(e, &DataType::String)?)?,
+                None => Scalar::string(""),
+            };
+            let separator = if separator.is_null() { Scalar::string("") } else { separator };
+            (ListAgg, [text, Expr::Literal(separator)].into_iter().chain(args).collect())
         }
         "max_by" | "min_by" => {
             check_count(&name, &args, 2, 2)?;
@@ -131,18 +211,28 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
             (if name == "max_by" { MaxBy } else { MinBy }, args)
         }
         "median" => (Percentile, vec![number(one(args)?)?, Expr::Literal(Scalar::Double(0.5))]),
-        "percentile" | "percentile_approx" | "approx_percentile" => {
+        "percentile" | "percentile_cont" | "percentile_disc" | "percentile_approx" | "approx_percentile" => {
             // The accuracy of the approximate form is not needed: ours is exact.
-            check_count(&name, &args, 2, if name == "percentile" { 2 } else { 3 })?;
-            let fraction = constant(&double(args[1].clone())?)?;
-            if !matches!(fraction, Scalar::Double(f) if (0.0..=1.0).contains(&f)) {
-                return Err(Error::new(
-                    ErrorClass::WrongArguments,
-                    format!("The fraction of `{name}` must be one number between 0 and 1."),
-                ));
+            check_count(&name, &args, 2, if name.ends_with("approx") || name.starts_with("approx") { 3 } else { 2 })?;
+            let several = matches!(args[1].data_type(), DataType::Array(_));
+            let fractions = constant(&match several {
+                true => explicit_cast(args[1].clone(), &DataType::Array(Box::new(DataType::Double)), false)?,
+                false => double(args[1].clone())?,
+            })?;
+            let valid = |s: &Scalar| matches!(s, Scalar::Double(f) if (0.0..=1.0).contains(f));
+            if !match &fractions {
+                Scalar::Array(all, _) => all.iter().all(valid),
+                one => valid(one),
+            } {
+                return Err(Error::new(ErrorClass::WrongArguments, format!("The fractions of `{name}` must be numbers between 0 and 1.")));
             }
-            let x = number(args[0].clone())?;
-            (if name == "percentile" { Percentile } else { PercentileDisc }, vec![x, Expr::Literal(fraction)])
+            let approximate = name.contains("approx");
+            let x = match args[0].data_type() {
+                DataType::Date | DataType::Timestamp | DataType::TimestampNtz if approximate => args[0].clone(),
+                _ => number(args[0].clone())?,
+            };
+            let x = if name == "percentile_disc" { double(x)? } else { x };
+            (if approximate || name == "percentile_disc" { PercentileDisc } else { Percentile }, vec![x, Expr::Literal(fractions)])
         }
         _ => return Ok(None),
     };

@@ -241,10 +241,12 @@ fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
             });
             Ok(args)
         }
-        ArrayPercentile => {
-            let list = args.remove(0);
-            args.insert(0, explicit_cast(list, &DataType::Array(Box::new(DataType::Double)), false)?);
-            Ok(args)
+        ArrayPercentile | ArrayPercentileDisc => {
+            let (list, fractions) = (args.remove(0), args.remove(0));
+            let doubles = DataType::Array(Box::new(DataType::Double));
+            let list = if function == ArrayPercentile { explicit_cast(list, &doubles, false)? } else { list };
+            let several = matches!(fractions.data_type(), DataType::Array(_));
+            Ok(vec![list, explicit_cast(fractions, if several { &doubles } else { &DataType::Double }, false)?])
         }
         Sequence if args[0].data_type().is_integral() => unify(args, "`sequence`"),
         _ => Ok(args),

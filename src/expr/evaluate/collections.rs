@@ -2,20 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, ListArray, PrimitiveArray, StructArray, UInt32Array, new_empty_array, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, StructArray, UInt32Array, new_empty_array, new_null_array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{interleave, take};
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType as ArrowType, Date32Type, DurationMicrosecondType, Field as ArrowField, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, IntervalYearMonthType, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Float64Type, Int32Type, Int64Type};
 
 use super::maths::literal_text;
 use super::value::{Arg, Value, build, build_strings, extent, union_nulls, wrap};
 use super::{comparison, text};
-use crate::base::calendar::{self, MICROS_PER_DAY};
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
 
@@ -209,35 +203,21 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
             };
             take(values, &(0..n).map(best).collect::<UInt32Array>(), None)?
         }
-        ArrayPercentile | ArrayPercentileDisc => {
-            let lists = Lists::new(&args[0])?;
-            let fraction = Arg::<PrimitiveArray<Float64Type>>::primitive(&args[1])?;
+        ArrayPercentile | ArrayPercentileDisc => percentiles(function, args, n)?,
+        ArrayMode => {
+            let (lists, ascending) = (Lists::new(&args[0])?, Arg::boolean(&args[1])?);
             let values = lists.array.values();
             let compare = comparison::comparator(values, values)?;
-            let sorted = |i: usize| -> Vec<u32> {
-                let mut order: Vec<u32> = lists.range(i).filter(|k| values.is_valid(*k)).map(|k| k as u32).collect();
-                order.sort_by(|a, b| compare(*a as usize, *b as usize));
-                order
+            let best = |i: usize| -> Option<u32> {
+                let order = sorted(&lists, i, &compare);
+                let mut runs: Vec<&[u32]> = order.chunk_by(|a, b| compare(*a as usize, *b as usize).is_eq()).collect();
+                if ascending.at(i) {
+                    runs.reverse();
+                }
+                // The last of several greatest.
+                runs.into_iter().max_by_key(|r| r.len()).map(|r| r[0])
             };
-            if function == ArrayPercentileDisc {
-                let place = |i: usize| {
-                    let order = sorted(i);
-                    let at = (fraction.at(i) * order.len() as f64).ceil() as usize;
-                    order.get(at.saturating_sub(1)).copied()
-                };
-                take(values, &(0..n).map(place).collect::<UInt32Array>(), None)?
-            } else {
-                let doubles =
-                    values.as_primitive_opt::<Float64Type>().ok_or_else(|| Error::internal("percentile of other than doubles"))?;
-                Arc::new(build::<Float64Type>(&refs, n, |i| {
-                    let order = sorted(i);
-                    let Some(last) = order.len().checked_sub(1) else { return Ok(None) };
-                    let position = fraction.at(i) * last as f64;
-                    let value = |at: f64| doubles.value(order[(at as usize).min(last)] as usize);
-                    let (low, high) = (value(position.floor()), value(position.ceil()));
-                    Ok(Some(low + (high - low) * position.fract()))
-                })?)
-            }
+            take(values, &(0..n).map(best).collect::<UInt32Array>(), None)?
         }
         ArrayDistinct => {
             let lists = Lists::new(&args[0])?;
@@ -315,7 +295,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
             let broken = (0..n).map(|i| lists.range(i).any(|k| inner.is_null(k))).collect::<Vec<_>>();
             arrow::compute::nullif(&out, &broken.into())?
         }
-        Sequence => sequence(args, n)?,
+        Sequence => super::sequence::sequence(args, n)?,
         NamedStruct => {
             let columns = args.chunks(2).map(|pair| pair[1].clone().into_array(n)).collect::<Result<Vec<_>>>()?;
             let ArrowType::Struct(fields) = result.to_arrow() else { return Err(Error::internal("struct type")) };
@@ -411,6 +391,66 @@ fn concat_lists(args: &[Value], rows: usize) -> Result<ArrayRef> {
     list_of(values, OffsetBuffer::from_lengths(lengths), nulls)
 }
 
+/// Where the elements of a row that are not NULL are, in order.
+fn sorted(lists: &Lists<'_>, row: usize, compare: &impl Fn(usize, usize) -> std::cmp::Ordering) -> Vec<u32> {
+    if lists.is_null(row) {
+        return vec![];
+    }
+    let mut order: Vec<u32> = lists.range(row).filter(|k| lists.array.values().is_valid(*k)).map(|k| k as u32).collect();
+    order.sort_by(|a, b| compare(*a as usize, *b as usize));
+    order
+}
+
+/// Percentiles of the elements at one fraction, or at each of an array of them; NULL without elements.
+fn percentiles(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRef> {
+    let lists = Lists::new(&args[0])?;
+    let values = lists.array.values();
+    let compare = comparison::comparator(values, values)?;
+    let several = args[1].inner().as_list_opt::<i32>().map(|_| Lists::new(&args[1])).transpose()?;
+    let fractions = several.as_ref().map_or(args[1].inner(), |f| f.array.values());
+    let fractions = fractions.as_primitive_opt::<Float64Type>().ok_or_else(|| Error::internal("fractions were expected"))?;
+    let range = |row: usize| match &several {
+        Some(f) => f.range(row),
+        None => row * args[1].step()..row * args[1].step() + 1,
+    };
+    let doubles = values.as_primitive_opt::<Float64Type>();
+    // The places to mix and by how much; a discrete percentile is one place.
+    let (mut places, mut mixed, mut lengths, mut known) = (vec![], vec![], vec![], vec![]);
+    for row in 0..rows {
+        let order = sorted(&lists, row, &compare);
+        known.push(!order.is_empty());
+        lengths.push(if order.is_empty() && several.is_some() { 0 } else { range(row).len() });
+        for k in range(row) {
+            let fraction = fractions.value(k);
+            match (order.len().checked_sub(1), function, doubles) {
+                (None, ..) if several.is_some() => {}
+                (None, ..) => {
+                    places.push(None);
+                    mixed.push(None);
+                }
+                (Some(last), ScalarFunction::ArrayPercentile, Some(doubles)) => {
+                    let position = fraction * last as f64;
+                    let value = |at: f64| doubles.value(order[(at as usize).min(last)] as usize);
+                    let (low, high) = (value(position.floor()), value(position.ceil()));
+                    mixed.push(Some(low + (high - low) * position.fract()));
+                }
+                (Some(_), ..) => {
+                    let at = (fraction * order.len() as f64).ceil() as usize;
+                    places.push(order.get(at.saturating_sub(1)).copied());
+                }
+            }
+        }
+    }
+    let found: ArrayRef = match function {
+        ScalarFunction::ArrayPercentile => Arc::new(arrow::array::Float64Array::from(mixed)),
+        _ => take(values, &UInt32Array::from(places), None)?,
+    };
+    match several {
+        Some(_) => list_of(found, OffsetBuffer::from_lengths(lengths), Some(NullBuffer::from(known)).filter(|n| n.null_count() > 0)),
+        None => Ok(found),
+    }
+}
+
 /// `array_insert(array, position, item)`: the item comes to stand at the position (from 1, negative from the end), NULLs
 /// filling a gap.
 fn array_insert(args: &[Value], rows: usize) -> Result<ArrayRef> {
@@ -504,122 +544,8 @@ fn set_operation(function: ScalarFunction, args: &[Value], rows: usize) -> Resul
     })
 }
 
-/// Most elements that the sequences of one batch may have.
-const LONGEST: i128 = 1 << 27;
-
-/// `sequence(start, stop[, step])`, both ends included; the step's default goes from start to stop.
-fn sequence(args: &[Value], rows: usize) -> Result<ArrayRef> {
-    fn whole<T: ArrowPrimitiveType>(args: &[Value], rows: usize) -> Result<ArrayRef>
-    where
-        T::Native: Into<i64> + TryFrom<i64>,
-    {
-        let parts = args.iter().map(Arg::<PrimitiveArray<T>>::primitive).collect::<Result<Vec<_>>>()?;
-        fill::<T>(args, rows, |i| {
-            let (start, stop): (i64, i64) = (parts[0].at(i).into(), parts[1].at(i).into());
-            let step = parts.get(2).map_or(if start <= stop { 1 } else { -1 }, |s| s.at(i).into());
-            Ok((start, stop, Step::Fixed(step)))
-        })
-    }
-    match args[0].inner().data_type() {
-        ArrowType::Int8 => whole::<Int8Type>(args, rows),
-        ArrowType::Int16 => whole::<Int16Type>(args, rows),
-        ArrowType::Int32 => whole::<Int32Type>(args, rows),
-        ArrowType::Int64 => whole::<Int64Type>(args, rows),
-        ArrowType::Date32 => {
-            let (a, b) = (Arg::<PrimitiveArray<Date32Type>>::primitive(&args[0])?, Arg::<PrimitiveArray<Date32Type>>::primitive(&args[1])?);
-            fill::<Date32Type>(args, rows, |i| {
-                let step = time_step(args.get(2), i, a.at(i) <= b.at(i))?;
-                let step = match step {
-                    Step::Fixed(micros) if micros % MICROS_PER_DAY == 0 => Step::Fixed(micros / MICROS_PER_DAY),
-                    Step::Fixed(_) => return Err(Error::new(ErrorClass::InvalidParameter, "A sequence of dates must step by whole days.")),
-                    months => months,
-                };
-                Ok((a.at(i).into(), b.at(i).into(), step))
-            })
-        }
-        ArrowType::Timestamp(..) => {
-            let [a, b] = [&args[0], &args[1]].map(Arg::<PrimitiveArray<TimestampMicrosecondType>>::primitive);
-            let (a, b) = (a?, b?);
-            let out = fill::<TimestampMicrosecondType>(args, rows, |i| {
-                let step = match time_step(args.get(2), i, a.at(i) <= b.at(i))? {
-                    Step::Months(m) => Step::TimestampMonths(m),
-                    other => other,
-                };
-                Ok((a.at(i), b.at(i), step))
-            })?;
-            let list = out.as_list::<i32>();
-            let values =
-                list.values().as_primitive::<TimestampMicrosecondType>().clone().with_data_type(args[0].inner().data_type().clone());
-            list_of(Arc::new(values), list.offsets().clone(), list.nulls().cloned())
-        }
-        other => Err(Error::new(ErrorClass::TypeMismatch, format!("`sequence` does not support {other}."))),
-    }
-}
-
-/// How a sequence goes on.
-#[derive(Clone, Copy)]
-enum Step {
-    Fixed(i64),
-    /// Months added to a date.
-    Months(i32),
-    /// Months added to a timestamp.
-    TimestampMonths(i32),
-}
-
-/// The step of a row of dates or timestamps; a day (forth or back) by default.
-fn time_step(step: Option<&Value>, row: usize, forth: bool) -> Result<Step> {
-    let Some(value) = step else { return Ok(Step::Fixed(if forth { MICROS_PER_DAY } else { -MICROS_PER_DAY })) };
-    match value.inner().data_type() {
-        ArrowType::Duration(_) => Ok(Step::Fixed(Arg::<PrimitiveArray<DurationMicrosecondType>>::primitive(value)?.at(row))),
-        ArrowType::Interval(_) => Ok(Step::Months(Arg::<PrimitiveArray<IntervalYearMonthType>>::primitive(value)?.at(row))),
-        other => Err(Error::new(ErrorClass::TypeMismatch, format!("A sequence of dates or timestamps cannot step by {other}."))),
-    }
-}
-
-fn fill<T: ArrowPrimitiveType>(args: &[Value], rows: usize, f: impl Fn(usize) -> Result<(i64, i64, Step)>) -> Result<ArrayRef>
-where
-    T::Native: TryFrom<i64>,
-{
-    let nulls = union_nulls(&args.iter().collect::<Vec<_>>(), rows);
-    let (mut values, mut lengths): (Vec<T::Native>, _) = (vec![], Vec::with_capacity(rows));
-    for row in 0..rows {
-        let before = values.len();
-        if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
-            let (start, stop, step) = f(row)?;
-            let sign = match step {
-                Step::Fixed(s) => s.signum(),
-                Step::Months(m) | Step::TimestampMonths(m) => i64::from(m.signum()),
-            };
-            if start != stop && (sign == 0 || (stop > start) != (sign > 0)) {
-                return Err(Error::new(ErrorClass::InvalidParameter, "Illegal sequence boundaries: the step leads away from the stop."));
-            }
-            if let Step::Fixed(s) = step
-                && s != 0
-                && (i128::from(stop) - i128::from(start)) / i128::from(s) + before as i128 > LONGEST
-            {
-                return Err(Error::new(ErrorClass::ResourceExhausted, "A sequence is too long."));
-            }
-            for k in 0i64.. {
-                let next = match step {
-                    Step::Fixed(s) => s.checked_mul(k).and_then(|d| start.checked_add(d)),
-                    Step::Months(m) => calendar::add_months(start as i32, m.saturating_mul(k as i32)).map(i64::from),
-                    Step::TimestampMonths(m) => calendar::add_months_to_timestamp(start, m.saturating_mul(k as i32)),
-                };
-                match next {
-                    Some(v) if (sign >= 0 && v <= stop) || (sign < 0 && v >= stop) => {
-                        values.push(T::Native::try_from(v).map_err(|_| Error::overflow("sequence"))?);
-                    }
-                    _ => break,
-                }
-                if sign == 0 {
-                    break;
-                }
-            }
-        }
-        lengths.push(values.len() - before);
-    }
-    list_of(Arc::new(PrimitiveArray::<T>::new(values.into(), None)), OffsetBuffer::from_lengths(lengths), nulls)
-}
+/// Most elements that the arrays made for one batch may have.
+pub(super) const LONGEST: i128 = 1 << 27;
 
 /// NULLs of a SQL type.
 pub(super) fn null_array(t: &DataType, rows: usize) -> ArrayRef {

@@ -100,8 +100,8 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         }
         Concat | Reverse | Array | Size | ElementAt | TryElementAt | Get | ArrayUnion | ArrayIntersect | ArrayExcept | ArraysOverlap
         | ArrayRepeat | ArrayCompact | ArrayRemove | ArrayInsert | ArraysZip | ArraySort | GetItem | ArrayContains | ArrayPosition
-        | SortArray | ArrayMin | ArrayMax | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct | ArrayJoin | Slice | Sequence
-        | Flatten | NamedStruct | GetField => collections::evaluate(function, &values, &whole.data_type(), rows.count),
+        | SortArray | ArrayMin | ArrayMax | ArrayMode | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct | ArrayJoin | Slice
+        | Sequence | Flatten | NamedStruct | GetField => collections::evaluate(function, &values, &whole.data_type(), rows.count),
         Map | MapFromArrays | MapFromEntries | MapConcat | StrToMap | MapEntries | MapKeys | MapValues => {
             maps::evaluate(function, &values, &whole.data_type(), rows.count)
         }

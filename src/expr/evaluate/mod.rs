@@ -29,6 +29,7 @@ mod regex;
 mod rounding;
 pub mod scalar;
 mod scatter;
+mod sequence;
 pub mod strings;
 mod text;
 mod url;

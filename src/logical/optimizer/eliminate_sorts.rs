@@ -53,11 +53,14 @@ fn ignores_order(e: &Expr) -> bool {
     use AggregateFunction::*;
     !e.any(&mut |e| match e {
         Expr::Aggregate(a) => match a.function {
-            Count | Min | Max | BoolAnd | BoolOr => false,
+            Count | Min | Max | BoolAnd | BoolOr | BitAnd | BitOr | BitXor | TrySum | Mode => false,
             // Sums of floats depend on the order in their last digits.
-            Sum | Avg | StddevSamp | StddevPop | VarSamp | VarPop => a.args.iter().any(|x| x.data_type().is_fractional()),
-            // Corr and covariance sum doubles; of rows that tie, max_by and min_by may take any.
-            CovarSamp | CovarPop | Corr | MaxBy | MinBy => true,
+            Sum | Avg | Skewness | Kurtosis | StddevSamp | StddevPop | VarSamp | VarPop => {
+                a.args.iter().any(|x| x.data_type().is_fractional())
+            }
+            // These sum doubles; of rows that tie, max_by and min_by may take any.
+            CovarSamp | CovarPop | Corr | RegrSlope | RegrIntercept | RegrR2 | RegrSxx | RegrSyy | RegrSxy | RegrAvgX | RegrAvgY => true,
+            MaxBy | MinBy | ListAgg => true,
             Percentile | PercentileDisc => false,
             First | FirstIgnoreNulls | Last | LastIgnoreNulls | CollectList | CollectSet => true,
         },

@@ -12,6 +12,7 @@ use arrow::datatypes::{
 
 use super::gather::{Collect, Pick};
 use super::min_max::min_max;
+use super::moments::{Moments, Source};
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::aggregate::Accumulate;
 
@@ -82,7 +83,66 @@ pub fn accumulator(primitive: Accumulate, input: &DataType, output: &DataType) -
         Accumulate::CollectSet => Box::new(Collect::new(output, true, false)?),
         Accumulate::ConcatList => Box::new(Collect::new(output, false, true)?),
         Accumulate::ConcatSet => Box::new(Collect::new(output, true, true)?),
+        Accumulate::Moments => Box::new(Moments::new(Source::Values, output)?),
+        Accumulate::MergeMoments => Box::new(Moments::new(Source::States, output)?),
+        Accumulate::PairMoments => Box::new(Moments::new(Source::Pairs, output)?),
+        Accumulate::MergePairMoments => Box::new(Moments::new(Source::PairStates, output)?),
+        Accumulate::BitAnd | Accumulate::BitOr | Accumulate::BitXor => return bits(primitive, output),
     })
+}
+
+/// And, or and exclusive or of the bits of integers.
+struct Bits<T: ArrowPrimitiveType> {
+    values: Vec<T::Native>,
+    start: T::Native,
+    seen: Seen,
+    combine: fn(T::Native, T::Native) -> T::Native,
+}
+
+fn bits(primitive: Accumulate, output: &DataType) -> Result<Box<dyn Accumulator>> {
+    macro_rules! make {
+        ($t:ty) => {
+            Box::new(Bits::<$t> {
+                values: vec![],
+                start: if primitive == Accumulate::BitAnd { -1 } else { 0 },
+                seen: Seen::default(),
+                combine: match primitive {
+                    Accumulate::BitAnd => |a, b| a & b,
+                    Accumulate::BitOr => |a, b| a | b,
+                    _ => |a, b| a ^ b,
+                },
+            })
+        };
+    }
+    Ok(match output {
+        DataType::Int8 => make!(Int8Type),
+        DataType::Int16 => make!(Int16Type),
+        DataType::Int32 => make!(Int32Type),
+        DataType::Int64 => make!(Int64Type),
+        other => return Err(Error::internal(format!("no bits of {other}"))),
+    })
+}
+
+impl<T: ArrowPrimitiveType> Accumulator for Bits<T> {
+    fn update(&mut self, rows: Rows, values: &ArrayRef) -> Result<()> {
+        let array = values.as_primitive_opt::<T>().ok_or_else(|| mismatch("bits", values))?;
+        let nulls = real_nulls(array);
+        self.values.resize(rows.groups, self.start);
+        let mut seen = self.seen.prepare(&rows, nulls);
+        rows.each(array.values(), nulls, |group, value| {
+            self.values[group] = (self.combine)(self.values[group], value);
+            if let Some(seen) = &mut seen {
+                seen[group] = true;
+            }
+        });
+        Ok(())
+    }
+
+    fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
+        self.values.resize(groups, self.start);
+        let values = ScalarBuffer::from(std::mem::take(&mut self.values));
+        Ok(Arc::new(PrimitiveArray::<T>::try_new(values, self.seen.finish(groups))?))
+    }
 }
 
 /// Whether [`accumulator`] sums inputs of type `input` into a buffer of type `output`, without a cast between.

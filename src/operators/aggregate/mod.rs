@@ -10,6 +10,7 @@ mod interpret;
 mod key_columns;
 mod lower;
 mod min_max;
+pub mod moments;
 #[cfg(test)]
 mod tests;
 

@@ -25,6 +25,7 @@ use crate::base::{DataType, Error, Result, Scalar, decimal};
 use crate::expr::aggregate::{Accumulate, Buffer, describe};
 use crate::expr::evaluate::{evaluate, predicate};
 use crate::expr::{AggregateExpr, AggregateFunction};
+use crate::operators::aggregate::moments;
 use crate::operators::fixed_key::normalise_floats;
 use crate::operators::stream::make_batch;
 
@@ -60,6 +61,22 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<A
         | AggregateFunction::CovarSamp
         | AggregateFunction::CovarPop
         | AggregateFunction::Corr
+        | AggregateFunction::Skewness
+        | AggregateFunction::Kurtosis
+        | AggregateFunction::RegrSlope
+        | AggregateFunction::RegrIntercept
+        | AggregateFunction::RegrR2
+        | AggregateFunction::RegrSxx
+        | AggregateFunction::RegrSyy
+        | AggregateFunction::RegrSxy
+        | AggregateFunction::RegrAvgX
+        | AggregateFunction::RegrAvgY
+        | AggregateFunction::BitAnd
+        | AggregateFunction::BitOr
+        | AggregateFunction::BitXor
+        | AggregateFunction::TrySum
+        | AggregateFunction::Mode
+        | AggregateFunction::ListAgg
         | AggregateFunction::MaxBy
         | AggregateFunction::MinBy
         | AggregateFunction::Percentile
@@ -99,12 +116,17 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames)
         Accumulate::Max => extreme(input, chunk, frames, Ordering::Greater),
         Accumulate::CollectList => collect(input, frames, false),
         Accumulate::CollectSet => collect(input, frames, true),
+        Accumulate::Moments => moments::of_frames(moments::Source::Values, input, &buffer.data_type.to_arrow(), frames.ranges()),
+        Accumulate::PairMoments => moments::of_frames(moments::Source::Pairs, input, &buffer.data_type.to_arrow(), frames.ranges()),
+        Accumulate::BitAnd | Accumulate::BitOr | Accumulate::BitXor => bits(buffer.update, input, frames),
         Accumulate::First
         | Accumulate::FirstIgnoreNulls
         | Accumulate::Last
         | Accumulate::LastIgnoreNulls
         | Accumulate::ConcatList
-        | Accumulate::ConcatSet => Err(Error::internal("no buffer of an aggregate over frames accumulates in this way")),
+        | Accumulate::ConcatSet
+        | Accumulate::MergeMoments
+        | Accumulate::MergePairMoments => Err(Error::internal("no buffer of an aggregate over frames accumulates in this way")),
     }
 }
 
@@ -260,6 +282,19 @@ fn extreme(input: &ArrayRef, chunk: &Chunk, frames: &Frames, wanted: Ordering) -
         }
     }
     Ok(take(input, &UInt32Array::from(rows), None)?)
+}
+
+/// And, or, exclusive or of the bits of each frame's integers.
+fn bits(primitive: Accumulate, input: &ArrayRef, frames: &Frames) -> Result<ArrayRef> {
+    let longs = cast(input, &ArrowType::Int64)?;
+    let longs = longs.as_primitive::<Int64Type>();
+    let combine = |a: i64, b: i64| match primitive {
+        Accumulate::BitAnd => a & b,
+        Accumulate::BitOr => a | b,
+        _ => a ^ b,
+    };
+    let of = |(start, end): (usize, usize)| (start..end).filter(|r| longs.is_valid(*r)).map(|r| longs.value(r)).reduce(combine);
+    Ok(cast(&frames.ranges().map(of).collect::<Int64Array>(), input.data_type())?)
 }
 
 /// Arrays of the values that are not NULL of each frame, without repetitions for sets.

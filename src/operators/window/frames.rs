@@ -22,6 +22,13 @@ pub struct Frames {
     pub from_first: bool,
 }
 
+impl Frames {
+    /// First row and the one past the last, per row; nothing where the frame is empty.
+    pub fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.starts.iter().zip(&self.ends).map(|(s, e)| (*s as usize, (*e).max(*s) as usize))
+    }
+}
+
 /// # Errors
 /// `Unsupported` for a RANGE offset over a type that has none; `Internal` for bounds without a value.
 pub fn frames(frame: &Frame, chunk: &Chunk, order_by: &[SortOrder]) -> Result<Frames> {

@@ -174,7 +174,10 @@ fn same_call(a: &AggregateExpr, b: &AggregateExpr) -> bool {
 /// Repeated values change nothing for these functions.
 fn without_needless_distinct(call: AggregateExpr) -> AggregateExpr {
     use AggregateFunction::*;
-    let needless = matches!(call.function, Min | Max | BoolAnd | BoolOr | CollectSet | First | FirstIgnoreNulls | Last | LastIgnoreNulls);
+    let needless = matches!(
+        call.function,
+        Min | Max | BoolAnd | BoolOr | BitAnd | BitOr | CollectSet | First | FirstIgnoreNulls | Last | LastIgnoreNulls
+    );
     AggregateExpr { distinct: call.distinct && !needless, ..call }
 }
 
@@ -216,7 +219,7 @@ fn aggregate(
 fn kind(calls: &[AggregateCall]) -> AggregateKind {
     let objects = |c: &AggregateCall| {
         use AggregateFunction::*;
-        matches!(c.expr.function, CollectList | CollectSet | Percentile | PercentileDisc)
+        matches!(c.expr.function, CollectList | CollectSet | Percentile | PercentileDisc | Mode | ListAgg)
     };
     if calls.iter().flat_map(|c| &c.buffers).all(|b| is_fixed_width(&b.data_type)) {
         AggregateKind::Hash
@@ -243,6 +246,8 @@ fn is_fixed_width(data_type: &DataType) -> bool {
         | DataType::TimestampNtz
         | DataType::YearMonthInterval
         | DataType::DayTimeInterval => true,
-        DataType::String | DataType::Binary | DataType::Array(_) | DataType::Map(..) | DataType::Struct(_) => false,
+        // Spark has a buffer for each field.
+        DataType::Struct(fields) => fields.iter().all(|f| is_fixed_width(&f.data_type)),
+        DataType::String | DataType::Binary | DataType::Array(_) | DataType::Map(..) => false,
     }
 }
