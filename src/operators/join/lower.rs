@@ -14,7 +14,7 @@ use crate::codegen::{Op, module::failure, support};
 use crate::expr::Expr;
 use crate::logical::JoinType;
 use crate::operators::SparkPlan;
-use crate::operators::whole_stage::{JoinObject, Object, Region};
+use crate::operators::whole_stage::{facts, JoinObject, Object, Region};
 use crate::runtime::{FieldKind, RowLayout};
 
 impl HashJoin {
@@ -89,7 +89,8 @@ impl HashJoin {
             .collect();
         let probe = Probe { table, null_row, flags, early, kind, keys, build: columns, row_size: layout.size, build_first, condition };
         let stream_bounds = region.bounds.clone();
-        let build_bounds = vec![None; build_columns.len()];
+        let mut build_bounds: Vec<_> = facts(build).columns.into_iter().map(|c| c.0).collect();
+        build_bounds.resize(build_columns.len(), None);
         let bounds = match kind {
             ProbeKind::Inner | ProbeKind::Outer => {
                 region.most_rows = None;

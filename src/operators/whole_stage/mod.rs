@@ -20,6 +20,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use facts::facts;
 pub use region::{JoinObject, Object, Region};
 pub use stage::{CompiledStage, compile_stage as compile};
 pub use support::supports_codegen;
