@@ -6,9 +6,10 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
 use super::aggregate::AggregateSink;
 use super::emitter::{Emitter, trusted};
 use super::module::failure;
-use super::scope::Scope;
+use super::scope::{Column, Scope};
 use super::value::{Bounds, Value};
 use crate::base::{DataType, Result};
+use crate::expr::Expr;
 use crate::runtime::FieldKind;
 use crate::runtime::aggregate_table::{Addressing, DIRECTORY, MASK, NEXT, ROOM, SHIFT};
 use crate::runtime::string::INLINE;
@@ -49,6 +50,29 @@ impl KeyRanges {
     }
 }
 
+/// A key of the row at hand.
+struct Key<'a> {
+    value: Value,
+    data_type: &'a DataType,
+    /// A string's bytes live as long as the task.
+    lasts: bool,
+}
+
+/// Whether the value is a field of a packed row: tables of joins and of groups are kept until the task ends.
+fn lasts(expr: &Expr, scope: &Scope) -> bool {
+    let Expr::Column { index, .. } = expr.unaliased() else { return false };
+    column_lasts(scope, *index)
+}
+
+fn column_lasts(scope: &Scope, index: usize) -> bool {
+    match scope.columns().get(index) {
+        Some(Column::Field { .. }) => true,
+        Some(Column::Same { scope, index }) => column_lasts(scope, *index),
+        Some(Column::Computed { expr, scope }) => lasts(expr, scope),
+        Some(Column::Input { .. } | Column::Known(_)) | None => false,
+    }
+}
+
 /// How the table of an aggregate is addressed.
 pub fn addressing(sink: &AggregateSink) -> Addressing {
     let slots = |k: &KeyRanges| k.slots(sink.keys.iter().map(|(_, _, field)| field.null.is_some()));
@@ -71,7 +95,7 @@ impl Emitter<'_> {
             if matches!(key.kind, FieldKind::F32 | FieldKind::F64) {
                 key.lo = self.normalise_float(&key);
             }
-            keys.push((key, t));
+            keys.push(Key { value: key, data_type: t, lasts: lasts(expr, scope) });
         }
         match &sink.by_key {
             Some(ranges) => self.group_by_key(sink, &keys, ranges),
@@ -85,8 +109,8 @@ impl Emitter<'_> {
     ///        if !entry { if !room { grow; goto start }; row = next; directory[slot] = row; … }
     ///        if the tag or a key differs { slot = slot + 1 & mask; goto look }
     /// ```
-    fn group_by_hash(&mut self, sink: &AggregateSink, keys: &[(Value, &DataType)]) -> Result<ir::Value> {
-        let hash = self.hash(keys)?;
+    fn group_by_hash(&mut self, sink: &AggregateSink, keys: &[Key]) -> Result<ir::Value> {
+        let hash = self.hash(&keys.iter().map(|k| (k.value, k.data_type)).collect::<Vec<_>>())?;
         let table = self.slot(sink.table);
         let [start, look, occupied, check, next, insert, found] = std::array::from_fn(|_| self.b.create_block());
         self.b.append_block_param(look, types::I64);
@@ -143,11 +167,11 @@ impl Emitter<'_> {
     /// ```
     ///
     /// A key beyond its bounds (statistics of a file that lie) is an error of the row, so that the interpreter takes over.
-    fn group_by_key(&mut self, sink: &AggregateSink, keys: &[(Value, &DataType)], ranges: &KeyRanges) -> Result<ir::Value> {
+    fn group_by_key(&mut self, sink: &AggregateSink, keys: &[Key], ranges: &KeyRanges) -> Result<ir::Value> {
         let table = self.slot(sink.table);
         let mut slot: Option<ir::Value> = None;
         let mut beyond: Option<ir::Value> = None;
-        for (((key, _), (_, _, field)), (least, most)) in keys.iter().zip(&sink.keys).zip(&ranges.ranges) {
+        for ((Key { value: key, .. }, (_, _, field)), (least, most)) in keys.iter().zip(&sink.keys).zip(&ranges.ranges) {
             let word = match key.kind {
                 FieldKind::Str => self.b.ins().rotl_imm_u(key.lo, 32),
                 _ => self.as_i64(key),
@@ -230,10 +254,10 @@ impl Emitter<'_> {
     }
 
     /// Writes the keys of a new row, and marks its buffers that begin as NULL.
-    fn begin_group(&mut self, sink: &AggregateSink, table: ir::Value, keys: &[(Value, &DataType)], row: ir::Value) -> Result<()> {
+    fn begin_group(&mut self, sink: &AggregateSink, table: ir::Value, keys: &[Key], row: ir::Value) -> Result<()> {
         let mark = self.mark();
-        for ((key, _), (_, _, field)) in keys.iter().zip(&sink.keys) {
-            let kept = if key.kind == FieldKind::Str { self.keep_string(table, key)? } else { *key };
+        for (key, (_, _, field)) in keys.iter().zip(&sink.keys) {
+            let kept = if key.value.kind == FieldKind::Str && !key.lasts { self.keep_string(table, &key.value)? } else { key.value };
             self.store_field(row, field, &kept);
         }
         for buffer in &sink.buffers {
@@ -246,9 +270,9 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn same_keys(&mut self, sink: &AggregateSink, keys: &[(Value, &DataType)], row: ir::Value) -> Result<ir::Value> {
+    fn same_keys(&mut self, sink: &AggregateSink, keys: &[Key], row: ir::Value) -> Result<ir::Value> {
         let mut all: Option<ir::Value> = None;
-        for ((key, _), (_, _, field)) in keys.iter().zip(&sink.keys) {
+        for (Key { value: key, .. }, (_, _, field)) in keys.iter().zip(&sink.keys) {
             let stored = self.load_field(row, field);
             let mut equal = self.equal(key, &stored)?;
             if key.null.is_some() || stored.null.is_some() {

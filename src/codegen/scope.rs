@@ -5,7 +5,7 @@ use std::rc::Rc;
 use cranelift_codegen::ir::{self, InstBuilder, types};
 
 use super::emitter::{Emitter, constant, movable, trusted};
-use super::value::{Bounds, Value, clif_type, intersect, kind_of, type_bounds};
+use super::value::{Bounds, Value, clif_type, fits_i64, intersect, kind_of, type_bounds};
 use crate::base::{DataType, Error, Result};
 use crate::expr::Expr;
 use crate::runtime::FieldKind;
@@ -114,7 +114,7 @@ impl Emitter<'_> {
         let values = self.column_pointer(column, VALUES);
         let scaled = self.b.ins().imul_imm_s(row, kind.size() as i64);
         let address = self.b.ins().iadd(values, scaled);
-        let mut promised = None;
+        let (mut promised, mut wide) = (None, None);
         let mut value = if kind == FieldKind::Str {
             let lo = self.b.ins().load(types::I64, movable(), address, 0);
             let raw = self.b.ins().load(types::I64, movable(), address, 8);
@@ -125,6 +125,12 @@ impl Emitter<'_> {
                 }
                 _ => Value { tail: Some(raw), ..Value::string(lo, self.string_address(column, lo, raw)) },
             }
+        } else if kind == FieldKind::I128 && fits_i64(bounds) {
+            let lo = self.b.ins().load(types::I64, constant(), address, 0);
+            let hi = self.b.ins().load(types::I64, constant(), address, 8);
+            let sign = self.b.ins().sshr_imm_u(lo, 63);
+            wide = Some(self.b.ins().icmp(ir::condcodes::IntCC::NotEqual, hi, sign));
+            Value::new(FieldKind::I64, lo)
         } else {
             let lo = self.b.ins().load(clif_type(kind), constant(), address, 0);
             Value::new(kind, lo)
@@ -135,8 +141,12 @@ impl Emitter<'_> {
             let valid = self.b.ins().load(types::I8, constant(), address, 0);
             value.null = Some(self.b.ins().bxor_imm_u(valid, 1));
         }
+        // Statistics of a file may lie; the interpreter then takes over.
+        if let Some(beyond) = wide {
+            self.fail_if(beyond, value.null);
+        }
         if let Some((lo, (_, most))) = promised.zip(bounds) {
-            // Statistics of a file may lie; the interpreter then takes over. Until then, and for NULL, there is no address to read.
+            // Until then, and for NULL, there is no address to read.
             let length = self.b.ins().ireduce(types::I32, lo);
             let beyond = self.b.ins().icmp_imm_u(ir::condcodes::IntCC::UnsignedGreaterThan, length, most as i64);
             self.fail_if(beyond, value.null);

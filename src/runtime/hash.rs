@@ -14,18 +14,17 @@ pub fn combine(state: u64, word: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// The words of a string longer than the inline form, folded to one.
+/// The words of a string longer than the inline form, folded to one, two at a step.
 pub fn bytes_word(bytes: &[u8]) -> u64 {
+    let word = |at: usize| bytes.get(at..at + 8).and_then(|w| w.try_into().ok()).map_or(0, u64::from_le_bytes);
     let mut state = bytes.len() as u64;
-    let mut chunks = bytes.chunks_exact(8);
-    for c in &mut chunks {
-        state = combine(state, u64::from_le_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]]));
+    let mut at = 0;
+    while at + 16 < bytes.len() {
+        let product = u128::from(state ^ word(at)) * u128::from(MULTIPLIER ^ word(at + 8));
+        state = (product as u64) ^ ((product >> 64) as u64);
+        at += 16;
     }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut last = [0u8; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        state = combine(state, u64::from_le_bytes(last));
-    }
-    state
+    // The last 16 bytes (or 8 and 8 that overlap), some of them for the second time.
+    let last = bytes.len().saturating_sub(8);
+    combine(combine(state, word(last.saturating_sub(8).max(at.min(last)))), word(last))
 }

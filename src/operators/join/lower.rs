@@ -14,7 +14,7 @@ use crate::codegen::{Op, module::failure, support};
 use crate::expr::Expr;
 use crate::logical::JoinType;
 use crate::operators::SparkPlan;
-use crate::operators::whole_stage::{facts, JoinObject, Object, Region};
+use crate::operators::whole_stage::{JoinObject, Object, Region, facts};
 use crate::runtime::{FieldKind, RowLayout};
 
 impl HashJoin {

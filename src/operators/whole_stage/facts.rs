@@ -2,7 +2,10 @@
 
 use crate::base::Attribute;
 use crate::codegen::bounds::bounds;
+use crate::codegen::value::Bounds;
 use crate::expr::Expr;
+use crate::expr::aggregate::{Accumulate, Buffer, describe};
+use crate::operators::aggregate::{Aggregate, AggregateMode};
 use crate::operators::plan::deep;
 use crate::operators::scan::lower::InputFacts;
 use crate::operators::{Operator, SparkPlan};
@@ -25,10 +28,15 @@ pub fn facts(plan: &SparkPlan) -> InputFacts {
         | Operator::InputAdapter => facts(plan.child()),
         Operator::Project(p) => of_list(&p.list, &plan.child().output(), &facts(plan.child())),
         Operator::Aggregate(a) => {
-            let input = facts(plan.child());
-            let keys = of_list(&a.grouping, &plan.child().output(), &input);
+            let (columns, input) = (plan.child().output(), facts(plan.child()));
+            let mut known = of_list(&a.grouping, &columns, &input);
+            let mut attributes = a.keys();
+            for (attribute, buffer) in buffers(a) {
+                known.columns.push((buffer_bounds(&buffer, &columns, &input), false));
+                attributes.push(attribute);
+            }
             let most_rows = input.most_rows.filter(|_| !a.grouping.is_empty());
-            InputFacts { most_rows, ..of_list(&a.result, &a.keys(), &keys) }
+            InputFacts { most_rows, ..of_list(&a.result, &attributes, &known) }
         }
         Operator::BroadcastHashJoin(_) | Operator::ShuffledHashJoin(_) | Operator::SortMergeJoin(_) => {
             let sides: Vec<_> = plan.children.iter().map(|c| (c.output(), facts(c))).collect();
@@ -42,6 +50,25 @@ pub fn facts(plan: &SparkPlan) -> InputFacts {
         }
         _ => InputFacts::default(),
     })
+}
+
+/// The buffers that an aggregate makes of rows, as columns.
+fn buffers(aggregate: &Aggregate) -> Vec<(Attribute, Buffer)> {
+    let calls = aggregate.calls.iter().filter(|c| c.mode == AggregateMode::Partial);
+    calls.flat_map(|c| c.buffers.iter().cloned().zip(describe(&c.expr).map(|d| d.buffers).unwrap_or_default())).collect()
+}
+
+/// Bounds of sums and counts over all rows.
+fn buffer_bounds(buffer: &Buffer, columns: &[Attribute], input: &InputFacts) -> Option<Bounds> {
+    let rows = i128::from(input.most_rows?);
+    match buffer.update {
+        Accumulate::Count => Some((0, rows)),
+        Accumulate::Sum => {
+            let (least, most) = of_list(std::slice::from_ref(&buffer.input), columns, input).columns.first()?.0?;
+            Some((least.min(0).checked_mul(rows)?, most.max(0).checked_mul(rows)?))
+        }
+        _ => None,
+    }
 }
 
 /// Facts about expressions over columns of which `input` is known.
