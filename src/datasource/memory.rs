@@ -13,8 +13,17 @@ use crate::base::{Field, Result, Schema};
 /// Batches held in memory, with exact statistics (distinct counts are estimates).
 pub struct MemoryTable {
     schema: Schema,
-    partitions: Vec<Vec<RecordBatch>>,
+    partitions: Arc<Vec<Vec<RecordBatch>>>,
     statistics: TableStatistics,
+}
+
+/// Some rows of a batch of a table.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    /// Partition and batch.
+    batch: (usize, usize),
+    from: usize,
+    rows: usize,
 }
 
 impl MemoryTable {
@@ -29,31 +38,32 @@ impl MemoryTable {
             .map(|p| p.iter().filter(|b| b.num_rows() > 0).map(|b| normalise(b, &schema)).collect::<Result<Vec<_>>>())
             .collect::<Result<Vec<_>>>()?;
         let statistics = statistics::of_batches(&partitions.iter().flatten().collect::<Vec<_>>(), &schema);
-        Ok(Arc::new(Self { schema, partitions, statistics }))
+        Ok(Arc::new(Self { schema, partitions: Arc::new(partitions), statistics }))
     }
 
-    /// The batches, at most `batch_size` rows each, in partitions: those given, or where there are fewer than `threads`,
-    /// runs of batches of about as many rows.
-    fn repack(&self, batch_size: usize, threads: usize) -> Vec<Vec<RecordBatch>> {
-        let slices = |batches: &[RecordBatch]| batches.iter().flat_map(|b| slices(b, batch_size)).collect::<Vec<_>>();
+    /// The rows in pieces of at most `batch_size`, in partitions: those given, or where there are fewer than `threads`, runs of
+    /// pieces of about as many rows.
+    fn repack(&self, batch_size: usize, threads: usize) -> Vec<Vec<Piece>> {
+        let pieces = |partition: usize| -> Vec<Piece> {
+            let cut = |(batch, rows): (usize, usize)| {
+                let piece = move |from| Piece { batch: (partition, batch), from, rows: batch_size.min(rows - from) };
+                (0..rows).step_by(batch_size).map(piece)
+            };
+            self.partitions[partition].iter().map(RecordBatch::num_rows).enumerate().flat_map(cut).collect()
+        };
         if self.partitions.len() >= threads {
-            return self.partitions.iter().map(|p| slices(p)).collect();
+            return (0..self.partitions.len()).map(pieces).collect();
         }
-        let all: Vec<RecordBatch> = self.partitions.iter().flat_map(|p| slices(p)).collect();
-        let rows: usize = all.iter().map(RecordBatch::num_rows).sum();
-        let mut packed: Vec<Vec<RecordBatch>> = vec![Vec::new()];
+        let all: Vec<Piece> = (0..self.partitions.len()).flat_map(pieces).collect();
+        let rows: usize = all.iter().map(|p| p.rows).sum();
+        let mut packed: Vec<Vec<Piece>> = vec![Vec::new()];
         let mut packed_rows = 0;
-        for batch in all {
+        for piece in all {
             let full = packed.len() < threads && packed_rows * threads >= rows * packed.len();
+            packed_rows += piece.rows;
             match packed.last_mut() {
-                Some(last) if !full || last.is_empty() => {
-                    packed_rows += batch.num_rows();
-                    last.push(batch);
-                }
-                _ => {
-                    packed_rows += batch.num_rows();
-                    packed.push(vec![batch]);
-                }
+                Some(last) if !full || last.is_empty() => last.push(piece),
+                _ => packed.push(vec![piece]),
             }
         }
         packed
@@ -97,9 +107,9 @@ impl TableSource for MemoryTable {
         let partitions = self.repack(request.settings.batch_size(), request.settings.threads());
         Ok(partitions
             .into_iter()
-            .map(|batches| {
-                let columns = request.columns.clone();
-                Arc::new(MemoryPartition { schema: schema.clone(), columns, batches }) as Arc<dyn ScanPartition>
+            .map(|pieces| {
+                let (columns, table) = (request.columns.clone(), self.partitions.clone());
+                Arc::new(MemoryPartition { schema: schema.clone(), columns, table, pieces: pieces.into() }) as Arc<dyn ScanPartition>
             })
             .collect())
     }
@@ -116,20 +126,24 @@ pub(super) fn projected_schema(schema: &Schema, columns: &[usize]) -> Arc<ArrowS
 struct MemoryPartition {
     schema: Arc<ArrowSchema>,
     columns: Vec<usize>,
-    batches: Vec<RecordBatch>,
+    table: Arc<Vec<Vec<RecordBatch>>>,
+    pieces: Arc<[Piece]>,
 }
 
 impl ScanPartition for MemoryPartition {
     fn open(&self) -> Result<BatchStream> {
-        let (schema, columns) = (self.schema.clone(), self.columns.clone());
-        Ok(Box::new(self.batches.clone().into_iter().map(move |batch| {
-            let projected = columns.iter().map(|c| batch.column(*c).clone()).collect();
-            make_batch(&schema, projected, batch.num_rows())
+        let (schema, columns, table, pieces) = (self.schema.clone(), self.columns.clone(), self.table.clone(), self.pieces.clone());
+        Ok(Box::new((0..pieces.len()).map(move |i| {
+            let Piece { batch: (partition, batch), from, rows } = pieces[i];
+            let batch = &table[partition][batch];
+            let whole = rows == batch.num_rows();
+            let column = |c: &usize| if whole { batch.column(*c).clone() } else { batch.column(*c).slice(from, rows) };
+            make_batch(&schema, columns.iter().map(column).collect(), rows)
         })))
     }
 
     fn row_count(&self) -> Option<u64> {
-        Some(self.batches.iter().map(|b| b.num_rows() as u64).sum())
+        Some(self.pieces.iter().map(|p| p.rows as u64).sum())
     }
 }
 

@@ -165,41 +165,58 @@ impl<'a> Builder<'a> {
                 Ok(())
             })?;
         } else {
-            // Counts by rank, then the first place of each rank, which moves on as places are given out.
-            let mut next = vec![0u32; distinct + 1];
-            let mut targets = vec![NOWHERE; self.row_count];
-            for pass in 0..2 {
-                let mut first = 0;
-                for batch in self.batches {
-                    let Some(keys) = pack::integers(&batch.keys[0])? else { continue };
-                    keys.each(0..batch.num_rows(), batch.keys[0].nulls(), |i, key| {
-                        let target = &mut targets[first + i];
-                        if pass == 0 {
-                            *target = rank(&blocks, key.wrapping_sub(least) as u64) as u32;
-                            next[*target as usize + 1] += 1;
-                        } else {
-                            let place = &mut next[*target as usize];
-                            *target = *place;
-                            *place += 1;
-                        }
-                    });
-                    first += batch.num_rows();
-                }
-                if pass == 0 {
-                    for i in 0..distinct {
-                        next[i + 1] += next[i];
-                    }
-                    let base = parts.rows.as_ptr() as u64;
-                    parts.words = next.iter().map(|end| base + u64::from(*end) * self.spec.layout.size as u64).collect();
-                }
-            }
-            self.write_rows(&mut parts.rows, |chunk, out| {
-                out.copy_from_slice(&targets[chunk.first..chunk.first + chunk.rows.len()]);
-                Ok(())
-            })?;
+            parts.words = self.write_by_rank(&blocks, least, distinct, &mut parts.rows)?;
         }
         parts.keep_alive = self.keep_alive();
         Ok((if unique { Form::Unique } else { Form::Multiple }, Parts { blocks, ..parts }))
+    }
+
+    /// Writes the rows of each rank next to each other, in order of ranks; the directory. Each thread counts the rows of batches of
+    /// its own by rank, and then writes them behind those of the threads before.
+    fn write_by_rank(&self, blocks: &[Block], least: i64, distinct: usize, rows: &mut [u64]) -> Result<Vec<u64>> {
+        let group = self.batches.len().div_ceil(self.threads).max(1);
+        let mut ranks: Vec<Vec<Vec<u32>>> = self.batches.chunks(group).map(|_| vec![]).collect();
+        let mut next: Vec<Vec<u32>> = self.batches.chunks(group).map(|_| vec![0; distinct]).collect();
+        let work = self.batches.chunks(group).zip(ranks.iter_mut().zip(&mut next)).collect();
+        try_on_threads(work, self.threads, |(batches, (ranks, counts))| {
+            for batch in batches {
+                let mut of_batch = vec![NOWHERE; batch.num_rows()];
+                if let Some(keys) = pack::integers(&batch.keys[0])? {
+                    keys.each(0..batch.num_rows(), batch.keys[0].nulls(), |i, key| {
+                        of_batch[i] = rank(blocks, key.wrapping_sub(least) as u64) as u32;
+                        counts[of_batch[i] as usize] += 1;
+                    });
+                }
+                ranks.push(of_batch);
+            }
+            Ok(())
+        })?;
+        let base = rows.as_ptr() as u64;
+        let mut words = Vec::with_capacity(distinct + 1);
+        words.push(base);
+        let mut end = 0;
+        for rank in 0..distinct {
+            for counts in &mut next {
+                end += std::mem::replace(&mut counts[rank], end);
+            }
+            words.push(base + u64::from(end) * self.spec.layout.size as u64);
+        }
+        let out = RowsTarget::new(rows, self.spec.layout.size);
+        let work = self.batches.chunks(group).zip(ranks.into_iter().zip(&mut next)).collect();
+        try_on_threads(work, self.threads, |(batches, (ranks, next))| {
+            for (batch, mut targets) in batches.iter().zip(ranks) {
+                for (c, places) in targets.chunks_mut(CHUNK).enumerate() {
+                    for place in places.iter_mut().filter(|p| **p != NOWHERE) {
+                        let next = &mut next[*place as usize];
+                        *place = *next;
+                        *next += 1;
+                    }
+                    self.write_chunk(batch, c * CHUNK, places, &out)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(words)
     }
 
     /// Rows are first dealt out by ranges of buckets, so that counting and placing them stay within the cache.
@@ -282,11 +299,14 @@ impl<'a> Builder<'a> {
         try_on_threads(self.chunks(), self.threads, |chunk| {
             let mut places = vec![NOWHERE; chunk.rows.len()];
             targets(&chunk, &mut places)?;
-            for (column, field) in chunk.batch.columns.iter().zip(&self.spec.layout.fields) {
-                pack::scatter_column(column, field, chunk.rows.start, &places, &out)?;
-            }
-            Ok(())
+            self.write_chunk(chunk.batch, chunk.rows.start, &places, &out)
         })
+    }
+
+    /// Writes rows of a batch from `first` on to their places.
+    fn write_chunk(&self, batch: &BuildBatch, first: usize, places: &[u32], out: &RowsTarget) -> Result<()> {
+        let columns = batch.columns.iter().zip(&self.spec.layout.fields);
+        columns.into_iter().try_for_each(|(column, field)| pack::scatter_column(column, field, first, places, out))
     }
 
     fn keep_alive(&self) -> Vec<ArrayRef> {
