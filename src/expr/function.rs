@@ -100,7 +100,8 @@ functions! {
     /// NULL when nothing matches.
     RegexpSubstr "regexp_substr" "s s" => "s";
     RLike "rlike" ["regexp_like" "regexp"] "s s" => "b";
-    Levenshtein "levenshtein" "s s" => "i";
+    /// `levenshtein(a, b[, most])`; -1 for more than the most.
+    Levenshtein "levenshtein" "s s i?" => "i";
     Soundex "soundex" "s" => "s";
     Quote "quote" "s" => "s";
     LuhnCheck "luhn_check" "s" => "b";

@@ -178,7 +178,11 @@ fn join_number_suffixes(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             span.end = t.span.end;
             continue;
         }
-        out.push(t.clone());
+        out.push(match &t.token {
+            // The tokenizer takes an L for itself.
+            Token::Number(number, true) => TokenWithSpan { token: Token::Number(format!("{number}L"), false), span: t.span },
+            _ => t.clone(),
+        });
     }
     out
 }

@@ -273,7 +273,7 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
         PMod if !first.as_ref().is_some_and(|t| t.is_numeric()) => {
             fail(ErrorClass::TypeMismatch, "`pmod` requires numeric operands.".into())
         }
-        Size if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
+        Size if first != Some(DataType::Null) && !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
             fail(ErrorClass::TypeMismatch, "`size` requires an ARRAY or a MAP.".into())
         }
         ElementAt | TryElementAt | GetItem if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {

@@ -82,6 +82,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
             list_of(values, OffsetBuffer::from_lengths(std::iter::repeat_n(columns.len(), n)), None)?
         }
         Size => match args[0].inner().data_type() {
+            ArrowType::Null => new_null_array(&ArrowType::Int32, n),
             ArrowType::Map(..) => {
                 let map = args[0].inner().as_map();
                 Arc::new(build::<Int32Type>(&refs, n, |i| Ok(Some(map.value_length(i * args[0].step()))))?)

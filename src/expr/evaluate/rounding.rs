@@ -134,8 +134,10 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], types: &[DataTy
             });
             let rounded: ArrayRef = Arc::new(rounded);
             if to_whole {
-                // Out of range saturates, as a conversion in Java does.
-                return Ok(Arc::new(primitive::<Float64Type>(&rounded)?.unary::<_, Int64Type>(|v| v as i64)));
+                // NaN is 0, as a conversion in Java has it.
+                let fits = |v: f64| v.is_nan() || (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&v);
+                let whole = |v: f64| fits(v).then_some(v as i64);
+                return Ok(Arc::new(try_map::<Float64Type, Int64Type>(primitive(&rounded)?, false, whole, |_| Error::overflow("long"))?));
             }
             cast(&rounded, &DataType::Double, result, false)
         }

@@ -330,7 +330,11 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
         }
         Levenshtein => {
             let (a, b) = (text(0)?, text(1)?);
-            ints(&|i| edit_distance(a.at(i), b.at(i)) as i32)?
+            let most = if args.len() > 2 { Some(int(2)?) } else { None };
+            ints(&|i| match (edit_distance(a.at(i), b.at(i)) as i32, &most) {
+                (distance, Some(most)) if distance > most.at(i) => -1,
+                (distance, _) => distance,
+            })?
         }
         other => return Err(Error::internal(format!("`{}` is no function of strings", other.name()))),
     };
