@@ -12,7 +12,7 @@ use wholestage::api::Session;
 use wholestage::base::Settings;
 use wholestage::datasource::{ScanRequest, TableSource, generate};
 
-const SCALE: f64 = 0.2;
+const SCALE: f64 = 1.0;
 const Q1: &str = include_str!("../codegen-tests/tpch/q1.sql");
 const Q6: &str = include_str!("../codegen-tests/tpch/q6.sql");
 

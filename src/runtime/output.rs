@@ -39,7 +39,7 @@ pub struct Output {
     column_list: Vec<OutputColumn>,
     schema: SchemaRef,
     nullable: Vec<bool>,
-    /// 16 bytes an element, so that every column is aligned for every type.
+    /// 16 bytes an element, so that every column is aligned for every type; of length 0 until the batch is finished.
     values: Vec<Vec<i128>>,
     validity: Vec<Vec<u8>>,
     /// Bytes of long strings, per column: the block being filled.
@@ -86,15 +86,13 @@ impl Output {
 
     /// Makes room for `capacity` rows in all.
     pub fn reserve(&mut self, capacity: usize) {
-        let capacity = capacity.max(self.capacity as usize);
+        let (capacity, count) = (capacity.max(self.capacity as usize), self.count as usize);
         self.column_list.clear();
         for i in 0..self.values.len() {
-            let words = (capacity * width(self.schema.field(i).data_type())).div_ceil(16);
-            if self.values[i].len() < words {
-                self.values[i].resize(words, 0);
-            }
-            if self.nullable[i] && self.validity[i].len() < capacity {
-                self.validity[i].resize(capacity, 0);
+            let width = width(self.schema.field(i).data_type());
+            enlarge(&mut self.values[i], count * width, capacity * width);
+            if self.nullable[i] {
+                enlarge(&mut self.validity[i], count, capacity);
             }
             self.column_list.push(OutputColumn { values: self.values[i].as_mut_ptr().cast(), validity: self.validity[i].as_mut_ptr() });
         }
@@ -132,8 +130,10 @@ impl Output {
         self.capacity = 0;
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.values.len());
         for i in 0..self.values.len() {
-            let values = std::mem::take(&mut self.values[i]);
-            let validity = std::mem::take(&mut self.validity[i]);
+            let mut values = std::mem::take(&mut self.values[i]);
+            let mut validity = std::mem::take(&mut self.validity[i]);
+            settle(&mut values, count * width(self.schema.field(i).data_type()));
+            settle(&mut validity, if self.nullable[i] { count } else { 0 });
             let nulls = self.nullable[i].then(|| pack(&validity, count)).filter(|bits| bits.count_set_bits() < count).map(NullBuffer::new);
             let mut buffers = std::mem::take(&mut self.closed[i]);
             if !self.open[i].is_empty() {
@@ -144,6 +144,27 @@ impl Output {
         self.reserve(0);
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?)
+    }
+}
+
+/// Makes room for `bytes` bytes, of which generated code has written the first `written`; the others stay as they are, so that room
+/// costs nothing before it is used.
+fn enlarge<T: Copy>(buffer: &mut Vec<T>, written: usize, bytes: usize) {
+    settle(buffer, written);
+    buffer.reserve_exact(bytes.div_ceil(size_of::<T>()).saturating_sub(buffer.len()));
+    buffer.clear();
+}
+
+/// Gives a buffer the length of what generated code has written into its room.
+fn settle<T: Copy>(buffer: &mut Vec<T>, written: usize) {
+    let length = written.div_ceil(size_of::<T>());
+    assert!(length <= buffer.capacity());
+    let rest = length * size_of::<T>() - written;
+    // SAFETY: there is room for `length` elements; the first `written` bytes of it were written by generated code (which counts a
+    // row after all its values are written), the rest here.
+    unsafe {
+        buffer.as_mut_ptr().cast::<u8>().add(written).write_bytes(0, rest);
+        buffer.set_len(length);
     }
 }
 
