@@ -9,9 +9,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use super::module::Code;
 
-/// See the module. Two keyed hashes of 64 bits each: nobody can make two functions collide on purpose.
+/// See the module. Two keyed hashes of 64 bits each, of different kinds: nobody can make two functions collide on purpose.
 pub struct CodeCache {
-    hashers: [RandomState; 2],
+    hashers: (RandomState, hashbrown::DefaultHashBuilder),
     entries: Mutex<Entries>,
 }
 
@@ -32,13 +32,12 @@ struct Entry {
 pub struct Key([u64; 2]);
 
 /// The cache of this process.
-pub static CACHE: LazyLock<CodeCache> =
-    LazyLock::new(|| CodeCache { hashers: [RandomState::new(), RandomState::new()], entries: Mutex::default() });
+pub static CACHE: LazyLock<CodeCache> = LazyLock::new(|| CodeCache { hashers: Default::default(), entries: Mutex::default() });
 
 impl CodeCache {
     /// The key of a function that consists of `parts`.
     pub fn key(&self, parts: impl Hash) -> Key {
-        Key([self.hashers[0].hash_one(&parts), self.hashers[1].hash_one(&parts)])
+        Key([self.hashers.0.hash_one(&parts), self.hashers.1.hash_one(&parts)])
     }
 
     pub fn get(&self, key: Key) -> Option<Arc<Code>> {

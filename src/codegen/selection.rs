@@ -82,6 +82,12 @@ impl Emitter<'_> {
         for range in &ranges {
             rows = Some(self.select_between(range, selection, rows)?);
         }
+        // What is tested eight rows at a time goes before what is not.
+        let (by_block, by_row): (Vec<_>, Vec<_>) = early.iter().partition(|probe| self.block_key(probe, columns).is_some());
+        for probe in by_block {
+            rows = Some(self.select_matching(columns, probe, selection, rows)?);
+        }
+        self.mark_operator(1);
         if !others.is_empty() || !heads.is_empty() {
             rows = Some(self.select_where(columns, selection, rows, |e, row| {
                 let mut pass: Option<ir::Value> = None;
@@ -96,8 +102,7 @@ impl Emitter<'_> {
                 Ok(pass)
             })?);
         }
-        for probe in &early {
-            self.mark_operator(probe.index + 1);
+        for probe in by_row {
             rows = Some(self.select_matching(columns, probe, selection, rows)?);
         }
         let rest = rest.into_iter().cloned().collect();
@@ -170,6 +175,15 @@ impl Emitter<'_> {
         }
     }
 
+    /// The column of the input that is the one key of a probe whose keys are marked in blocks.
+    fn block_key(&self, early: &EarlyProbe, columns: &[InputColumn]) -> Option<usize> {
+        let marked = early.form.by_key() || matches!(early.form, Form::Hashed { filter: Some(_) });
+        match early.keys.as_slice() {
+            [Expr::Column { index, .. }] if marked && self.integer_width(*index, columns).is_some() => Some(*index),
+            _ => None,
+        }
+    }
+
     /// The rows to select from: all of the block, or those selected so far.
     fn candidates(&mut self, selected: Option<ir::Value>) -> (ir::Value, ir::Value, i64) {
         match selected {
@@ -234,17 +248,16 @@ impl Emitter<'_> {
         selection: ir::Value,
         selected: Option<ir::Value>,
     ) -> Result<ir::Value> {
+        self.mark_operator(early.index + 1);
         let slots = early.probe.early;
         let wanted = self.load_slot(slots.wanted, types::I64);
         let rows = self.either(
             wanted,
             &[types::I64],
             |e| {
-                let left = match early.keys.as_slice() {
-                    [Expr::Column { index, .. }] if early.by_key() && e.integer_width(*index, columns).is_some() => {
-                        e.select_present(early, *index, columns, selection, selected)?
-                    }
-                    _ => e.select_where(columns, selection, selected, |e, row| {
+                let left = match e.block_key(early, columns) {
+                    Some(column) => e.select_present(early, column, columns, selection, selected)?,
+                    None => e.select_where(columns, selection, selected, |e, row| {
                         let keys: Vec<&Expr> = early.keys.iter().collect();
                         e.early_test(early.probe, early.form, &keys, row).map(Some)
                     })?,
@@ -295,13 +308,6 @@ struct EarlyProbe<'p> {
     form: Form,
     /// The keys tested, over the pipeline's input.
     keys: Vec<Expr>,
-}
-
-impl EarlyProbe<'_> {
-    /// Whether there is one key, whose values are marked in blocks.
-    fn by_key(&self) -> bool {
-        self.form.by_key() || matches!(self.form, Form::Hashed { filter: Some(_) })
-    }
 }
 
 /// The probes that may drop rows before any operator sees them: no error of an operator before them can get lost so, and no

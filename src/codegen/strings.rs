@@ -86,7 +86,7 @@ pub fn is_dear(expr: &Expr) -> bool {
             !short(left) && !short(right)
         }
         Expr::In { list, .. } => list.len() > INLINE_STRINGS || !list.iter().all(short),
-        Expr::Like { .. } => !like_pattern(expr).is_some_and(|p| prefix_of(&p).is_some_and(|p| p.len() <= HEAD)),
+        Expr::Like { .. } => like_pattern(expr).is_none_or(|p| prefix_of(&p).is_none_or(|p| p.len() > HEAD)),
         _ => true,
     }
 }
