@@ -38,6 +38,8 @@ pub struct BuildSpec<'a> {
     pub integer_keys: &'a [bool],
     /// Only whether a key is there matters.
     pub set: bool,
+    /// The table is made once for all tasks, not for each: it may take more memory than its rows.
+    pub shared: bool,
 }
 
 /// Tables of fewer rows are built on one thread.
@@ -46,8 +48,8 @@ const PARALLEL_ROWS: usize = 1 << 15;
 const CHUNK: usize = 1024;
 /// Keys are marked in blocks where their range is at most this many times the rows: 64 bytes a row.
 const KEYS_PER_ROW: u64 = 256;
-/// Ranges that are marked for any number of rows.
-const SMALL_RANGE: u64 = 1 << 23;
+/// Ranges that are marked for any number of rows, in tables of each task, and in those made once for all tasks (2 MB of blocks).
+const SMALL_RANGES: [u64; 2] = [1 << 16, 1 << 23];
 /// A key of several is marked if no more than this share of its range is there.
 const SPARSE: f64 = 0.25;
 /// Fewest buckets of a partition, and most partitions, as powers of two.
@@ -100,7 +102,7 @@ impl<'a> Builder<'a> {
         }
         let Some((least, most)) = all else { return Ok(None) };
         let limit = most.checked_sub(least).and_then(|d| d.checked_add(1)).map(|limit| limit as u64);
-        let longest = (self.row_count as u64).saturating_mul(KEYS_PER_ROW).max(SMALL_RANGE);
+        let longest = (self.row_count as u64).saturating_mul(KEYS_PER_ROW).max(SMALL_RANGES[usize::from(self.spec.shared)]);
         Ok(limit.filter(|limit| *limit <= longest).map(|limit| (least, limit)))
     }
 

@@ -153,3 +153,100 @@ pub fn rank(blocks: &[Block], offset: u64) -> u64 {
     let [bits, before] = blocks[(offset / 64) as usize];
     before + u64::from((bits & ((1 << (offset % 64)) - 1)).count_ones())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Array, Int64Array};
+
+    use super::*;
+    use crate::runtime::hash;
+    use crate::runtime::join_build::{BuildBatch, BuildSpec, build};
+    use crate::runtime::row::{FieldKind, RowLayout};
+
+    /// A table of rows (keys, number of the row) in batches of 700.
+    fn table(keys: &[Vec<Option<i64>>], set: bool) -> JoinTable {
+        let rows = keys[0].len();
+        let width = keys.len() + usize::from(!set);
+        let layout = RowLayout::new(0, &vec![(FieldKind::I64, false); width]);
+        let batches: Vec<_> = (0..rows)
+            .step_by(700)
+            .map(|from| {
+                let to = (from + 700).min(rows);
+                let keys: Vec<ArrayRef> = keys.iter().map(|k| Arc::new(Int64Array::from(k[from..to].to_vec())) as ArrayRef).collect();
+                let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(from as i64..to as i64));
+                let columns = keys.iter().cloned().chain((!set).then_some(numbers)).collect();
+                BuildBatch { keys, columns }
+            })
+            .collect();
+        let integer_keys = vec![true; keys.len()];
+        build(&BuildSpec { layout: &layout, integer_keys: &integer_keys, set, shared: true }, &batches, 2).unwrap()
+    }
+
+    /// The numbers of the rows with a key, as generated code finds them (`width`: fields of a row).
+    fn lookup(table: &JoinTable, key: &[i64], width: usize) -> Vec<i64> {
+        let word = |at: u64| table.owned.words[at as usize];
+        let (from, to) = match table.form {
+            Form::Hashed { .. } => {
+                let hash = key.iter().fold(hash::SEED, |h, k| hash::combine(h, *k as u64));
+                let bucket = hash >> table.shift;
+                let filter = filter_bits(hash);
+                if word(bucket + 1) & filter != filter {
+                    return vec![];
+                }
+                (word(bucket) >> 16, word(bucket + 1) >> 16)
+            }
+            _ if !table.contains(key[0]) => return vec![],
+            form => {
+                let rank = rank(table.blocks(), key[0].wrapping_sub(table.least) as u64);
+                let at = table.rows as u64 + rank * width as u64 * 8;
+                if form == Form::Unique { (at, at + width as u64 * 8) } else { (word(rank), word(rank + 1)) }
+            }
+        };
+        let first = ((from - table.rows as u64) / 8) as usize;
+        let last = ((to - table.rows as u64) / 8) as usize;
+        let rows = table.owned.rows[first..last].chunks(width);
+        rows.filter(|r| r.iter().zip(key).all(|(a, b)| *a as i64 == *b)).map(|r| r[width - 1] as i64).collect()
+    }
+
+    #[test]
+    fn every_form_finds_its_rows() {
+        let n = 50_000i64;
+        let unique: Vec<_> = (0..n).map(|i| Some((i * 7919) % n * 3 - 1000)).collect();
+        let repeated: Vec<_> = (0..n).map(|i| if i % 11 == 5 { None } else { Some(i * 31 % 997) }).collect();
+        let wide: Vec<_> = (0..n).map(|i| Some(i * (i64::MAX / n))).collect();
+        let dense: Vec<_> = (0..n).map(|i| Some(i % 10)).collect();
+        let sparse: Vec<_> = (0..n).map(|i| Some(i / 10 * 50)).collect();
+        let cases = [
+            (vec![unique], Form::Unique),
+            (vec![repeated], Form::Multiple),
+            (vec![wide], Form::Hashed { filter: None }),
+            (vec![dense, sparse], Form::Hashed { filter: Some(1) }),
+        ];
+        for (keys, form) in cases {
+            let table = table(&keys, false);
+            assert_eq!(table.form, form);
+            assert_eq!(table.has_null_key, keys[0].contains(&None));
+            for i in (0..n as usize).step_by(331) {
+                let key: Option<Vec<i64>> = keys.iter().map(|k| k[i]).collect();
+                let Some(key) = key else { continue };
+                let same = |j: &usize| keys.iter().zip(&key).all(|(k, v)| k[*j] == Some(*v));
+                let expected: Vec<i64> = (0..n as usize).filter(same).map(|j| j as i64).collect();
+                assert_eq!(lookup(&table, &key, keys.len() + 1), expected);
+                let absent: Vec<i64> = key.iter().map(|k| k.wrapping_sub(1_000_003)).collect();
+                assert!(lookup(&table, &absent, keys.len() + 1).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_knows_its_keys_and_an_empty_table_none() {
+        let set = table(&[vec![Some(i64::MAX), None, Some(i64::MAX - 5)]], true);
+        assert_eq!((set.form, set.has_null_key), (Form::Set, true));
+        let keys = [i64::MIN, 0, i64::MAX - 6, i64::MAX - 5, i64::MAX - 4, i64::MAX];
+        assert_eq!(keys.map(|k| set.contains(k)), [false, false, false, true, false, true]);
+        let empty = table(&[vec![]], false);
+        assert!(empty.is_empty && lookup(&empty, &[0], 2).is_empty());
+    }
+}

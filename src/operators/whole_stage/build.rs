@@ -45,7 +45,7 @@ fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Resu
         Ok(BuildBatch { keys, columns })
     });
     let batches = batches.collect::<Result<Vec<_>>>()?;
-    let spec = BuildSpec { layout: &join.layout, integer_keys: &join.integer_keys, set: join.set };
+    let spec = BuildSpec { layout: &join.layout, integer_keys: &join.integer_keys, set: join.set, shared: join.broadcast };
     let table = join_build::build(&spec, &batches, task.query.settings.threads())?;
     task.query.metric(join.node, "buildTime").fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
     Ok(table)
