@@ -158,7 +158,7 @@ pub fn rank(blocks: &[Block], offset: u64) -> u64 {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Array, Int64Array};
+    use arrow::array::Int64Array;
 
     use super::*;
     use crate::runtime::hash;

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
+use arrow::datatypes::{BinaryViewType, ByteViewType, StringViewType};
 
 use crate::base::{Error, Result};
 
@@ -256,31 +257,29 @@ pub fn build_boolean(args: &[&Value], rows: usize, f: impl FnMut(usize) -> bool)
 ///
 /// # Errors
 /// Those of `f`.
-pub fn build_strings(args: &[&Value], rows: usize, mut f: impl FnMut(usize, &mut String) -> Result<bool>) -> Result<ArrayRef> {
-    let nulls = union_nulls(args, rows);
-    let mut out = arrow::array::StringViewBuilder::with_capacity(rows);
-    let mut scratch = String::new();
-    for row in 0..rows {
-        scratch.clear();
-        if nulls.as_ref().is_some_and(|n| n.is_null(row)) || !f(row, &mut scratch)? {
-            out.append_null();
-        } else {
-            out.append_value(&scratch);
-        }
-    }
-    Ok(Arc::new(out.finish()))
+pub fn build_strings(args: &[&Value], rows: usize, f: impl FnMut(usize, &mut String) -> Result<bool>) -> Result<ArrayRef> {
+    build_views::<StringViewType, _>(args, rows, String::clear, f)
 }
 
 /// As [`build_strings`], of bytes.
 ///
 /// # Errors
 /// Those of `f`.
-pub fn build_bytes(args: &[&Value], rows: usize, mut f: impl FnMut(usize, &mut Vec<u8>) -> Result<bool>) -> Result<ArrayRef> {
+pub fn build_bytes(args: &[&Value], rows: usize, f: impl FnMut(usize, &mut Vec<u8>) -> Result<bool>) -> Result<ArrayRef> {
+    build_views::<BinaryViewType, _>(args, rows, Vec::clear, f)
+}
+
+fn build_views<T: ByteViewType, S: Default + AsRef<T::Native>>(
+    args: &[&Value],
+    rows: usize,
+    clear: fn(&mut S),
+    mut f: impl FnMut(usize, &mut S) -> Result<bool>,
+) -> Result<ArrayRef> {
     let nulls = union_nulls(args, rows);
-    let mut out = arrow::array::BinaryViewBuilder::with_capacity(rows);
-    let mut scratch = vec![];
+    let mut out = arrow::array::GenericByteViewBuilder::<T>::with_capacity(rows);
+    let mut scratch = S::default();
     for row in 0..rows {
-        scratch.clear();
+        clear(&mut scratch);
         if nulls.as_ref().is_some_and(|n| n.is_null(row)) || !f(row, &mut scratch)? {
             out.append_null();
         } else {
