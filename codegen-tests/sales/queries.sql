@@ -178,3 +178,13 @@ SELECT segment, n FROM (SELECT segment, count(*) AS n FROM customers GROUP BY se
 SELECT count(*), count(segment), count(DISTINCT segment) FROM customers;
 
 SELECT o.order_id, c.segment IS NULL AS none FROM orders o LEFT JOIN customers c ON o.customer_id = c.id AND c.segment IS NOT NULL WHERE o.order_id < 200;
+
+SELECT region, order_id, n FROM (SELECT region, order_id, row_number() OVER (PARTITION BY region ORDER BY amount, order_id) AS n FROM orders) t WHERE n <= 2;
+
+SELECT region, quantity, r, d FROM (SELECT region, quantity, order_id, rank() OVER (PARTITION BY region ORDER BY quantity DESC) AS r, dense_rank() OVER (PARTITION BY region ORDER BY quantity DESC) AS d FROM orders) t WHERE r < 20 AND d <= 2;
+
+SELECT quantity, d FROM (SELECT quantity, dense_rank() OVER (ORDER BY quantity) AS d FROM orders) t WHERE d = 2;
+
+SELECT region, n, s FROM (SELECT region, row_number() OVER (PARTITION BY region ORDER BY order_id) AS n, sum(quantity) OVER (PARTITION BY region ORDER BY order_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS s FROM orders) t WHERE 4 > n;
+
+SELECT region FROM (SELECT region, rank() OVER (PARTITION BY region ORDER BY order_id) AS n FROM orders) t WHERE n < 1;

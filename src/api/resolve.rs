@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::column::{Column, Node, WindowSpec};
 use crate::base::error::nearest;
 use crate::base::{Attribute, Error, ErrorClass, ExprId, Result, Scalar};
-use crate::expr::{Expr, Frame, FrameBound, FrameUnits, SortOrder, WindowExpr, WindowFunction, coerce};
+use crate::expr::{Expr, Frame, SortOrder, WindowExpr, WindowFunction, coerce};
 use crate::sql;
 
 /// Names of tables and aliases by which a column can be qualified.
@@ -153,12 +153,7 @@ impl Scope<'_> {
         }
         let frame = match &window.frame {
             Some((units, start, end)) => Frame { units: *units, start: start.clone(), end: end.clone() },
-            // SQL's default: up to the peers of the current row when ordered, else everything.
-            None if is_ranking => Frame { units: FrameUnits::Rows, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow },
-            None if order_by.is_empty() => {
-                Frame { units: FrameUnits::Rows, start: FrameBound::UnboundedPreceding, end: FrameBound::UnboundedFollowing }
-            }
-            None => Frame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow },
+            None => Frame::default_for(is_ranking, !order_by.is_empty()),
         };
         Ok(Expr::Window(Box::new(WindowExpr { function, partition_by: self.values(&window.partition_by)?, order_by, frame })))
     }

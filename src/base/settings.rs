@@ -63,6 +63,7 @@ settings! {
     REMOVE_REDUNDANT_SORTS = "sql.execution.removeRedundantSorts", Kind::Bool, "true", "true", "Drop sorts whose input is already sorted.";
     REMOVE_REDUNDANT_PROJECTS = "sql.execution.removeRedundantProjects", Kind::Bool, "true", "true", "Drop projects that change nothing.";
     TOP_K_SORT_FALLBACK_THRESHOLD = "sql.execution.topKSortFallbackThreshold", Kind::Int, "2147483632", "2147483632", "LIMITs below this over a sort become top-K.";
+    WINDOW_GROUP_LIMIT_THRESHOLD = "sql.optimizer.windowGroupLimitThreshold", Kind::Int, "1000", "1000", "Filters that keep at most so many ranks limit the groups before their window; -1 never.";
     MAX_BROADCAST_TABLE_SIZE = "sql.maxBroadcastTableSize", Kind::Size, "8g", "8g", "A broadcast larger than this is an error.";
     BROADCAST_TIMEOUT = "sql.broadcastTimeout", Kind::Int, "300", "300", "Seconds to wait for a broadcast; -1 forever.";
     MAX_SINGLE_PARTITION_BYTES = "sql.maxSinglePartitionBytes", Kind::Size, "128MB", "128MB", "Largest input kept in one partition rather than shuffled for a co-partitioned join.";

@@ -234,19 +234,20 @@ impl RankingFunction {
     }
 }
 
+/// A ranking call without its window; functions of peers show the ordering in place of arguments.
+pub(super) fn ranking_call(function: RankingFunction, args: &[Expr], order_by: &[SortOrder]) -> String {
+    let keys = matches!(function, RankingFunction::Rank | RankingFunction::DenseRank | RankingFunction::PercentRank);
+    let shown: Vec<String> =
+        if keys { order_by.iter().map(|o| o.expr.to_string()).collect() } else { args.iter().map(Expr::to_string).collect() };
+    format!("{}({})", function.name(), shown.join(", "))
+}
+
 impl fmt::Display for WindowExpr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.function {
             WindowFunction::Aggregate(a) => write!(f, "{a}")?,
             WindowFunction::Ranking { function, args, ignore_nulls } => {
-                write!(f, "{}(", function.name())?;
-                if matches!(function, RankingFunction::Rank | RankingFunction::DenseRank | RankingFunction::PercentRank) {
-                    let keys: Vec<&Expr> = self.order_by.iter().map(|o| &o.expr).collect();
-                    join(f, &keys, ", ")?;
-                } else {
-                    join(f, args, ", ")?;
-                }
-                f.write_str(")")?;
+                f.write_str(&ranking_call(*function, args, &self.order_by))?;
                 if *ignore_nulls {
                     f.write_str(" ignore nulls")?;
                 }

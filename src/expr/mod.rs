@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use aggregate::{AggregateExpr, AggregateFunction};
 pub use function::ScalarFunction;
-pub use window::{Frame, FrameBound, FrameUnits, WindowExpr, WindowFunction};
+pub use window::{Frame, FrameBound, FrameUnits, GroupLimit, WindowExpr, WindowFunction};
 
 use crate::base::{Attribute, DataType, ExprId, Scalar};
 

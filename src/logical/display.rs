@@ -19,6 +19,7 @@ impl LogicalPlan {
             LogicalPlan::Apply(_) => "LateralJoin",
             LogicalPlan::Aggregate { .. } => "Aggregate",
             LogicalPlan::Window { .. } => "Window",
+            LogicalPlan::WindowGroupLimit { .. } => "WindowGroupLimit",
             LogicalPlan::Sort { .. } => "Sort",
             LogicalPlan::Limit { limit: Some(_), .. } => "GlobalLimit",
             LogicalPlan::Limit { limit: None, .. } => "Offset",
@@ -84,6 +85,11 @@ impl LogicalPlan {
                 let parts = [list(calls, ", "), list(partition_by, ", "), list(order_by, ", ")];
                 let shown: Vec<_> = parts.iter().filter(|p| !p.is_empty()).map(|p| format!("[{p}]")).collect();
                 format!("{name} {}", shown.join(", "))
+            }
+            LogicalPlan::WindowGroupLimit { group, .. } => {
+                let keys = [list(&group.partition_by, ", "), list(&group.order_by, ", ")];
+                let keys = keys.iter().filter(|k| !k.is_empty()).map(|k| format!("[{k}], "));
+                format!("{name} {}{}, {}", keys.collect::<String>(), group.call(), group.limit)
             }
             LogicalPlan::Sort { order, global, .. } => format!("{name} [{}], {global}", list(order, ", ")),
             LogicalPlan::Limit { limit: Some(limit), offset: 0, .. } => format!("{name} {limit}"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::{Attribute, ExprId, Result, Scalar};
 use crate::datasource::TableSource;
-use crate::expr::{Expr, SortOrder, SubqueryId, traverse::map_orders};
+use crate::expr::{Expr, GroupLimit, SortOrder, SubqueryId, traverse::map_orders};
 
 /// A statement's query with its uncorrelated scalar subqueries, innermost first.
 #[derive(Debug, Clone)]
@@ -67,6 +67,11 @@ pub enum LogicalPlan {
         calls: Vec<Expr>,
         partition_by: Vec<Expr>,
         order_by: Vec<SortOrder>,
+        input: Box<LogicalPlan>,
+    },
+    /// Drops rows that a filter above a Window will drop anyway.
+    WindowGroupLimit {
+        group: GroupLimit,
         input: Box<LogicalPlan>,
     },
     /// `global`: over all rows; else within each partition (SORT BY).
@@ -249,6 +254,7 @@ impl LogicalPlan {
             LogicalPlan::Generate { output, input, .. } => [input.output(), output.clone()].concat(),
             LogicalPlan::SetOperation { left, .. } => left.output(),
             LogicalPlan::Filter { input, .. }
+            | LogicalPlan::WindowGroupLimit { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
             | LogicalPlan::Distinct { input }
@@ -276,6 +282,7 @@ impl LogicalPlan {
             | LogicalPlan::Filter { input, .. }
             | LogicalPlan::Aggregate { input, .. }
             | LogicalPlan::Window { input, .. }
+            | LogicalPlan::WindowGroupLimit { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
             | LogicalPlan::Distinct { input }
@@ -302,6 +309,7 @@ impl LogicalPlan {
             Apply(a) => Apply(self::Apply { input: go(a.input)?, subquery: go(a.subquery)?, ..a }),
             Aggregate { grouping, list, input } => Aggregate { grouping, list, input: go(input)? },
             Window { calls, partition_by, order_by, input } => Window { calls, partition_by, order_by, input: go(input)? },
+            WindowGroupLimit { group, input } => WindowGroupLimit { group, input: go(input)? },
             Sort { order, global, input } => Sort { order, global, input: go(input)? },
             Limit { limit, offset, input } => Limit { limit, offset, input: go(input)? },
             Union { inputs, output } => Union { inputs: inputs.into_iter().map(f).collect::<Result<_>>()?, output },
@@ -348,6 +356,7 @@ impl LogicalPlan {
             LogicalPlan::Window { calls, partition_by, order_by, .. } => {
                 calls.iter().chain(partition_by).chain(order_by.iter().map(|o| &o.expr)).collect()
             }
+            LogicalPlan::WindowGroupLimit { group, .. } => group.expressions(),
             LogicalPlan::Sort { order, .. } => order.iter().map(|o| &o.expr).collect(),
             LogicalPlan::Repartition { by, .. } => by.iter().map(|o| &o.expr).collect(),
             LogicalPlan::Expand { projections, .. } => projections.iter().flatten().collect(),
@@ -386,6 +395,7 @@ impl LogicalPlan {
             Window { calls, partition_by, order_by, input } => {
                 Window { calls: map_list(calls, f)?, partition_by: map_list(partition_by, f)?, order_by: map_orders(order_by, f)?, input }
             }
+            WindowGroupLimit { group, input } => WindowGroupLimit { group: group.map_expressions(f)?, input },
             Sort { order, global, input } => Sort { order: map_orders(order, f)?, global, input },
             Repartition { partitions, by, range, input } => Repartition { partitions, by: map_orders(by, f)?, range, input },
             Expand { projections, output, input } => {

@@ -37,6 +37,7 @@ impl SparkPlan {
                 Operator::BroadcastNestedLoopJoin(o) | Operator::CartesianProduct(o) => o.execute(self, context)?,
                 Operator::Generate(o) => o.execute(self, context)?,
                 Operator::Window(o) => o.execute(self, context)?,
+                Operator::WindowGroupLimit(o) => o.execute(self, context)?,
                 Operator::Union(o) => o.execute(self, context)?,
                 Operator::Expand(o) => o.execute(self, context)?,
                 Operator::Sample(o) => o.execute(self, context)?,

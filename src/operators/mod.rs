@@ -30,6 +30,7 @@ mod tests;
 pub mod union;
 pub mod whole_stage;
 pub mod window;
+pub mod window_group_limit;
 
 pub use aggregate::{Aggregate, AggregateCall, AggregateKind, AggregateMode};
 pub use exchange::{BroadcastExchange, BroadcastMode, BroadcastRelation, Exchange, ShuffleOrigin};
@@ -46,6 +47,7 @@ pub use scan::{FileScan, LocalTableScan};
 pub use sort::Sort;
 pub use whole_stage::WholeStageCodegen;
 pub use window::Window;
+pub use window_group_limit::{LimitPhase, WindowGroupLimit};
 
 use std::sync::Arc;
 
@@ -91,6 +93,7 @@ pub enum Operator {
     Expand(Expand),
     Generate(Generate),
     Window(Window),
+    WindowGroupLimit(WindowGroupLimit),
     Sample(Sample),
     /// Fewer partitions, each reading a group of the child's.
     Coalesce(Coalesce),

@@ -83,6 +83,7 @@ impl SparkPlan {
             Operator::Expand(_) => "Expand",
             Operator::Generate(_) => "Generate",
             Operator::Window(_) => "Window",
+            Operator::WindowGroupLimit(_) => "WindowGroupLimit",
             Operator::Sample(_) => "Sample",
             Operator::Coalesce(_) => "Coalesce",
             Operator::WholeStageCodegen(_) => "WholeStageCodegen",
@@ -109,6 +110,7 @@ impl SparkPlan {
             Operator::Generate(g) => g.output(self.child()),
             Operator::Window(w) => w.output(self.child()),
             Operator::Filter(_)
+            | Operator::WindowGroupLimit(_)
             | Operator::Sort(_)
             | Operator::CollectLimit(_)
             | Operator::LocalLimit(_)
@@ -139,6 +141,7 @@ impl SparkPlan {
             Operator::Expand(e) => e.projections.iter().flatten().collect(),
             Operator::Generate(g) => vec![&g.generator],
             Operator::Window(w) => w.expressions(),
+            Operator::WindowGroupLimit(w) => w.group.expressions(),
             Operator::LocalTableScan(_)
             | Operator::OneRowScan
             | Operator::Range(_)
@@ -181,6 +184,7 @@ impl SparkPlan {
             | Operator::GlobalLimit(_)
             | Operator::Generate(_)
             | Operator::Window(_)
+            | Operator::WindowGroupLimit(_)
             | Operator::Sample(_)
             | Operator::WholeStageCodegen(_)
             | Operator::InputAdapter => self.child().output_partitioning(),
@@ -203,6 +207,7 @@ impl SparkPlan {
             | Operator::LocalLimit(_)
             | Operator::GlobalLimit(_)
             | Operator::Window(_)
+            | Operator::WindowGroupLimit(_)
             | Operator::WholeStageCodegen(_)
             | Operator::InputAdapter => self.child().output_ordering(),
             Operator::FileScan(_)
@@ -232,6 +237,7 @@ impl SparkPlan {
             Operator::SortMergeJoin(j) => j.required_distribution(),
             Operator::BroadcastNestedLoopJoin(j) => j.required_distribution(),
             Operator::Window(w) => vec![w.required_distribution()],
+            Operator::WindowGroupLimit(w) => vec![w.required_distribution()],
             Operator::FileScan(_)
             | Operator::LocalTableScan(_)
             | Operator::OneRowScan
@@ -261,6 +267,7 @@ impl SparkPlan {
             Operator::Aggregate(a) => vec![a.required_ordering()],
             Operator::SortMergeJoin(j) => j.required_ordering(),
             Operator::Window(w) => vec![w.required_ordering()],
+            Operator::WindowGroupLimit(w) => vec![w.required_ordering()],
             Operator::FileScan(_)
             | Operator::LocalTableScan(_)
             | Operator::OneRowScan
@@ -326,6 +333,9 @@ impl Operator {
             }),
             Operator::Generate(g) => Operator::Generate(super::Generate { generator: f(g.generator)?, ..g }),
             Operator::Window(w) => Operator::Window(w.map_expressions(f)?),
+            Operator::WindowGroupLimit(w) => {
+                Operator::WindowGroupLimit(super::WindowGroupLimit { group: w.group.map_expressions(f)?, phase: w.phase })
+            }
             same @ (Operator::LocalTableScan(_)
             | Operator::OneRowScan
             | Operator::Range(_)

@@ -117,6 +117,7 @@ impl Numbering {
             | Operator::BroadcastExchange(_)
             | Operator::ReusedExchange(_)
             | Operator::Window(_)
+            | Operator::WindowGroupLimit(_)
             | Operator::Sample(_)
             | Operator::Coalesce(_)
             | Operator::WholeStageCodegen(_)

@@ -7,7 +7,7 @@ use crate::logical::LogicalPlan;
 use crate::operators::SparkPlan;
 use crate::operators::plan::deep;
 
-use super::strategies::{aggregation, basic_operators, file_source, join_selection, special_limits, window};
+use super::strategies::{aggregation, basic_operators, file_source, join_selection, special_limits, window, window_group_limit};
 
 /// Plans a node, or leaves it to the next strategy. Children are planned through [`Planner::plan`].
 pub type Strategy = fn(&Planner, &LogicalPlan) -> Result<Option<Arc<SparkPlan>>>;
@@ -19,6 +19,7 @@ pub const STRATEGIES: &[(&str, Strategy)] = &[
     ("SpecialLimits", special_limits::plan),
     ("Aggregation", aggregation::plan),
     ("Window", window::plan),
+    ("WindowGroupLimit", window_group_limit::plan),
     ("JoinSelection", join_selection::plan),
     ("BasicOperators", basic_operators::plan),
 ];

@@ -52,13 +52,7 @@ impl ExprBinder<'_, '_, '_> {
         }
         let frame = match frame {
             Some(frame) => frame,
-            None if ranked && call.name != "nth_value" => {
-                Frame { units: FrameUnits::Rows, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow }
-            }
-            None if order_by.is_empty() => {
-                Frame { units: FrameUnits::Rows, start: FrameBound::UnboundedPreceding, end: FrameBound::UnboundedFollowing }
-            }
-            None => Frame { units: FrameUnits::Range, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow },
+            None => Frame::default_for(ranked && call.name != "nth_value", !order_by.is_empty()),
         };
         Ok(Expr::Window(Box::new(WindowExpr { function, partition_by, order_by, frame })))
     }

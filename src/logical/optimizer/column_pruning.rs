@@ -102,6 +102,10 @@ fn prune_node(plan: LogicalPlan, needed: &Needed) -> Result<LogicalPlan> {
             let below = with(needed, calls.iter().chain(&partition_by).chain(order_exprs(&order_by)));
             Window { calls, partition_by, order_by, input: narrow(input, &below)? }
         }
+        WindowGroupLimit { group, input } => {
+            let below = with(needed, group.expressions());
+            WindowGroupLimit { group, input: narrow(input, &below)? }
+        }
         Sort { order, global, input } => {
             let below = with(needed, order_exprs(&order));
             Sort { order, global, input: narrow(input, &below)? }

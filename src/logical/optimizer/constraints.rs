@@ -38,6 +38,7 @@ pub fn constraints(plan: &LogicalPlan) -> Vec<Expr> {
         LogicalPlan::Apply(a) => constraints(&a.input),
         LogicalPlan::SetOperation { left, .. } => constraints(left),
         LogicalPlan::Window { input, .. }
+        | LogicalPlan::WindowGroupLimit { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Limit { input, .. }
         | LogicalPlan::Distinct { input }

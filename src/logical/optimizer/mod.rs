@@ -15,9 +15,11 @@ mod cost_based_join_reorder;
 mod eliminate_outer_join;
 mod eliminate_sorts;
 mod infer_filters_from_constraints;
+mod infer_window_group_limit;
 mod inject_runtime_filter;
 mod join_group;
 mod limit_push_down;
+mod limit_push_down_through_window;
 mod null_propagation;
 mod nullability_from_statistics;
 mod optimize_in;
@@ -83,6 +85,7 @@ static OPERATOR_RULES: &[Rule] = rules![
     eliminate_outer_join "EliminateOuterJoin",
     prune_filters "PruneFilters",
     limit_push_down "LimitPushDown",
+    limit_push_down_through_window "LimitPushDownThroughWindow",
     combine_limits "CombineLimits",
     column_pruning "ColumnPruning",
     collapse_project "CollapseProject",
@@ -153,6 +156,15 @@ pub static BATCHES: &[Batch] = &[
             column_pruning "ColumnPruning",
             collapse_project "CollapseProject",
             remove_noop_operators "RemoveNoopOperators",
+        ],
+    },
+    // Once filters stand right above their windows for good.
+    Batch {
+        name: "Infer Window Group Limit",
+        fixed_point: false,
+        rules: rules![
+            infer_window_group_limit "InferWindowGroupLimit",
+            limit_push_down_through_window "LimitPushDownThroughWindow",
         ],
     },
     Batch {

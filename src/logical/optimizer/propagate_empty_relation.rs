@@ -17,6 +17,7 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
             LogicalPlan::Project { ref input, .. }
             | LogicalPlan::Filter { ref input, .. }
             | LogicalPlan::Window { ref input, .. }
+            | LogicalPlan::WindowGroupLimit { ref input, .. }
             | LogicalPlan::Sort { ref input, .. }
             | LogicalPlan::Limit { ref input, .. }
             | LogicalPlan::Distinct { ref input }

@@ -200,17 +200,23 @@ pub fn over_no_rows(e: Expr) -> Expr {
 
 /// Whether the plan can be seen to give at most one row.
 pub fn at_most_one_row(plan: &LogicalPlan) -> bool {
+    max_rows(plan).is_some_and(|n| n <= 1)
+}
+
+/// The most rows that the plan can be seen to give.
+pub fn max_rows(plan: &LogicalPlan) -> Option<u64> {
     match plan {
-        LogicalPlan::OneRowRelation => true,
-        LogicalPlan::LocalRelation { rows, .. } => rows.len() <= 1,
-        LogicalPlan::Aggregate { grouping, .. } if grouping.is_empty() => true,
-        LogicalPlan::Limit { limit: Some(0 | 1), .. } => true,
+        LogicalPlan::OneRowRelation => Some(1),
+        LogicalPlan::LocalRelation { rows, .. } => Some(rows.len() as u64),
+        LogicalPlan::Aggregate { grouping, .. } if grouping.is_empty() => Some(1),
+        LogicalPlan::Limit { limit, input, .. } => limit.iter().copied().chain(max_rows(input)).min(),
         LogicalPlan::Project { input, .. }
         | LogicalPlan::Filter { input, .. }
+        | LogicalPlan::Window { input, .. }
+        | LogicalPlan::WindowGroupLimit { input, .. }
         | LogicalPlan::Sort { input, .. }
-        | LogicalPlan::Limit { input, .. }
-        | LogicalPlan::Distinct { input } => at_most_one_row(input),
-        _ => false,
+        | LogicalPlan::Distinct { input } => max_rows(input),
+        _ => None,
     }
 }
 

@@ -158,7 +158,10 @@ fn estimate_node(plan: &LogicalPlan) -> Statistics {
                 columns: below.columns,
             }
         }
-        LogicalPlan::Sort { input, .. } | LogicalPlan::Repartition { input, .. } | LogicalPlan::Coalesce { input, .. } => estimate(input),
+        LogicalPlan::WindowGroupLimit { input, .. }
+        | LogicalPlan::Sort { input, .. }
+        | LogicalPlan::Repartition { input, .. }
+        | LogicalPlan::Coalesce { input, .. } => estimate(input),
     }
 }
 

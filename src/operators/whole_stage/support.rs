@@ -46,6 +46,7 @@ fn operator(plan: &SparkPlan) -> Result<(), String> {
         | Operator::Union(_)
         | Operator::Generate(_)
         | Operator::Window(_)
+        | Operator::WindowGroupLimit(_)
         | Operator::Sample(_)
         | Operator::Coalesce(_)
         | Operator::WholeStageCodegen(_)

@@ -2,7 +2,7 @@
 
 mod aggregates;
 mod frames;
-mod groups;
+pub(super) mod groups;
 mod interpret;
 mod offset;
 mod ranking;
@@ -40,7 +40,7 @@ impl Window {
     }
 
     pub fn required_ordering(&self) -> Vec<SortOrder> {
-        self.partition_by.iter().cloned().map(SortOrder::ascending).chain(self.order_by.iter().cloned()).collect()
+        partitions_in_order(&self.partition_by, &self.order_by)
     }
 
     /// # Errors
@@ -48,4 +48,9 @@ impl Window {
     pub fn map_expressions(self, f: &mut dyn FnMut(Expr) -> Result<Expr>) -> Result<Self> {
         Ok(Self { calls: map_list(self.calls, f)?, partition_by: map_list(self.partition_by, f)?, order_by: map_orders(self.order_by, f)? })
     }
+}
+
+/// Rows of a window partition together, and in order within it.
+pub(super) fn partitions_in_order(partition_by: &[Expr], order_by: &[SortOrder]) -> Vec<SortOrder> {
+    partition_by.iter().cloned().map(SortOrder::ascending).chain(order_by.iter().cloned()).collect()
 }

@@ -173,6 +173,7 @@ fn lines(plan: &SparkPlan, text: &NodeText) -> Vec<(String, String)> {
         | Operator::Expand(_)
         | Operator::Generate(_)
         | Operator::Window(_)
+        | Operator::WindowGroupLimit(_)
         | Operator::Sample(_)
         | Operator::Coalesce(_)
         | Operator::WholeStageCodegen(_)

@@ -118,6 +118,11 @@ impl<'a> NodeText<'a> {
                 let order = (!w.order_by.is_empty()).then(|| self.list(&w.order_by));
                 [self.list(&w.calls)].into_iter().chain(partition).chain(order).collect()
             }
+            Operator::WindowGroupLimit(w) => {
+                let partition = (!w.group.partition_by.is_empty()).then(|| self.list(&w.group.partition_by));
+                let order = [self.list(&w.group.order_by), w.group.call(), w.group.limit.to_string(), w.phase.name().into()];
+                partition.into_iter().chain(order).collect()
+            }
             Operator::Sample(s) => {
                 vec![format!("{:?}", s.lower), format!("{:?}", s.upper), s.with_replacement.to_string(), s.seed.to_string()]
             }

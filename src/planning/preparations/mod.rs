@@ -5,6 +5,7 @@ pub mod ensure_requirements;
 pub mod insert_sort_for_limit_and_offset;
 pub mod remove_redundant_projects;
 pub mod remove_redundant_sorts;
+pub mod remove_redundant_window_group_limits;
 pub mod reorder_join_keys;
 pub mod reuse_exchange_and_subquery;
 
@@ -27,6 +28,7 @@ pub const PREPARATIONS: &[(&str, Preparation)] = &[
     ("EnsureRequirements", ensure_requirements::apply),
     ("InsertSortForLimitAndOffset", insert_sort_for_limit_and_offset::apply),
     ("RemoveRedundantSorts", remove_redundant_sorts::apply),
+    ("RemoveRedundantWindowGroupLimits", remove_redundant_window_group_limits::apply),
     ("CollapseCodegenStages", collapse_codegen_stages::apply),
 ];
 

@@ -22,6 +22,7 @@ fn remove(plan: Arc<SparkPlan>, ordered: bool) -> Arc<SparkPlan> {
         Operator::Aggregate(a) => a.calls.iter().any(|c| !c.mode.reads_rows()),
         Operator::Filter(_)
         | Operator::Window(_)
+        | Operator::WindowGroupLimit(_)
         | Operator::BroadcastHashJoin(_)
         | Operator::ShuffledHashJoin(_)
         | Operator::SortMergeJoin(_)

@@ -70,6 +70,10 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
         LogicalPlan::Apply(_) | LogicalPlan::SetOperation { .. } => {
             Err(Error::internal(format!("{} was not rewritten before physical planning", logical.name())))
         }
-        LogicalPlan::Relation { .. } | LogicalPlan::Join(_) | LogicalPlan::Aggregate { .. } | LogicalPlan::Window { .. } => Ok(None),
+        LogicalPlan::Relation { .. }
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Aggregate { .. }
+        | LogicalPlan::Window { .. }
+        | LogicalPlan::WindowGroupLimit { .. } => Ok(None),
     }
 }

@@ -6,3 +6,4 @@ pub mod file_source;
 pub mod join_selection;
 pub mod special_limits;
 pub mod window;
+pub mod window_group_limit;

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Decorrelated, is_correlated};
 use crate::base::{Attribute, DataType, Error, ExprId, Result, Scalar};
 use crate::expr::window::RankingFunction;
-use crate::expr::{ComparisonOp, Expr, Frame, FrameBound, FrameUnits, SortOrder, WindowExpr, WindowFunction};
+use crate::expr::{ComparisonOp, Expr, Frame, SortOrder, WindowExpr, WindowFunction};
 use crate::logical::optimizer::support::{
     alias, alias_as, attribute, boolean, comparison, conjuncts, definitions, equal_null_safe, filter, is_null, is_null_literal, join,
     over_no_rows, project, substitute,
@@ -137,8 +137,8 @@ impl Pushing<'_> {
             }
             LogicalPlan::Repartition { input, .. } | LogicalPlan::Coalesce { input, .. } => self.push(*input),
             LogicalPlan::Sample { .. } => Err(Error::unsupported("TABLESAMPLE over a correlated subquery")),
-            LogicalPlan::SetOperation { .. } | LogicalPlan::Apply(_) => {
-                Err(Error::internal("set operations and nested subqueries are rewritten before correlation is undone"))
+            LogicalPlan::SetOperation { .. } | LogicalPlan::Apply(_) | LogicalPlan::WindowGroupLimit { .. } => {
+                Err(Error::internal("set operations, nested subqueries and group limits do not occur where correlation is undone"))
             }
             LogicalPlan::Relation { .. } | LogicalPlan::LocalRelation { .. } | LogicalPlan::OneRowRelation | LogicalPlan::Range { .. } => {
                 Err(Error::internal("a leaf cannot be correlated"))
@@ -274,7 +274,7 @@ pub fn row_number(plan: LogicalPlan, keys: Vec<Expr>, order_by: Vec<SortOrder>) 
         function: WindowFunction::Ranking { function: RankingFunction::RowNumber, args: vec![], ignore_nulls: false },
         partition_by: keys.clone(),
         order_by: order_by.clone(),
-        frame: Frame { units: FrameUnits::Rows, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow },
+        frame: Frame::expanding(),
     }));
     let number = Attribute::new("row_number", DataType::Int, false);
     let window = LogicalPlan::Window { calls: vec![alias_as(call, &number)], partition_by: keys, order_by, input: Box::new(plan) };

@@ -40,6 +40,7 @@ pub fn pull_up(plan: LogicalPlan, outer: &BTreeSet<ExprId>) -> Result<Option<Dec
             | LogicalPlan::Range { .. }
             | LogicalPlan::Apply(_)
             | LogicalPlan::Window { .. }
+            | LogicalPlan::WindowGroupLimit { .. }
             | LogicalPlan::Sort { .. }
             | LogicalPlan::Union { .. }
             | LogicalPlan::Distinct { .. }
