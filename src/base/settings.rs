@@ -62,6 +62,7 @@ settings! {
     REQUIRE_ALL_CLUSTER_KEYS_FOR_DISTRIBUTION = "sql.requireAllClusterKeysForDistribution", Kind::Bool, "false", "false", "A clustered distribution needs all its keys in the partitioning.";
     REMOVE_REDUNDANT_SORTS = "sql.execution.removeRedundantSorts", Kind::Bool, "true", "true", "Drop sorts whose input is already sorted.";
     REMOVE_REDUNDANT_PROJECTS = "sql.execution.removeRedundantProjects", Kind::Bool, "true", "true", "Drop projects that change nothing.";
+    REPLACE_HASH_WITH_SORT_AGG = "sql.execution.replaceHashWithSortAgg", Kind::Bool, "false", "false", "Aggregate rows that come sorted by the keys without a hash table.";
     TOP_K_SORT_FALLBACK_THRESHOLD = "sql.execution.topKSortFallbackThreshold", Kind::Int, "2147483632", "2147483632", "LIMITs below this over a sort become top-K.";
     WINDOW_GROUP_LIMIT_THRESHOLD = "sql.optimizer.windowGroupLimitThreshold", Kind::Int, "1000", "1000", "Filters that keep at most so many ranks limit the groups before their window; -1 never.";
     MAX_BROADCAST_TABLE_SIZE = "sql.maxBroadcastTableSize", Kind::Size, "8g", "8g", "A broadcast larger than this is an error.";

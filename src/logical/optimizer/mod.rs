@@ -5,6 +5,7 @@
 
 mod boolean_simplification;
 mod collapse_project;
+mod collapse_repartition;
 mod column_pruning;
 mod combine_filters;
 mod combine_limits;
@@ -89,6 +90,7 @@ static OPERATOR_RULES: &[Rule] = rules![
     combine_limits "CombineLimits",
     column_pruning "ColumnPruning",
     collapse_project "CollapseProject",
+    collapse_repartition "CollapseRepartition",
     remove_noop_operators "RemoveNoopOperators",
     eliminate_sorts "EliminateSorts",
     propagate_empty_relation "PropagateEmptyRelation",

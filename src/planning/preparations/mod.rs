@@ -7,6 +7,7 @@ pub mod remove_redundant_projects;
 pub mod remove_redundant_sorts;
 pub mod remove_redundant_window_group_limits;
 pub mod reorder_join_keys;
+pub mod replace_hash_with_sort_agg;
 pub mod reuse_exchange_and_subquery;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub const PREPARATIONS: &[(&str, Preparation)] = &[
     ("RemoveRedundantProjects", remove_redundant_projects::apply),
     ("EnsureRequirements", ensure_requirements::apply),
     ("InsertSortForLimitAndOffset", insert_sort_for_limit_and_offset::apply),
+    ("ReplaceHashWithSortAgg", replace_hash_with_sort_agg::apply),
     ("RemoveRedundantSorts", remove_redundant_sorts::apply),
     ("RemoveRedundantWindowGroupLimits", remove_redundant_window_group_limits::apply),
     ("CollapseCodegenStages", collapse_codegen_stages::apply),

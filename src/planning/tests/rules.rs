@@ -38,6 +38,40 @@ fn redundant_sorts_go_and_others_stay() {
 }
 
 #[test]
+fn hash_aggregates_of_sorted_rows_sort_where_asked() {
+    let t = Table::kvs("t", 1);
+    let by = |columns: &[&str]| columns.iter().map(|c| SortOrder::ascending(t.col(c))).collect::<Vec<_>>();
+    let input = LogicalPlan::Repartition { partitions: None, by: by(&["k"]), range: false, input: Box::new(t.plan.clone()) };
+    let totals = |input| aggregate(vec![t.col("k")], vec![t.col("k"), alias(sum(t.col("v")), "s")], input);
+    let query = totals(LogicalPlan::Sort { order: by(&["k"]), global: false, input: Box::new(input) });
+    let on = cluster(&[("sql.execution.replaceHashWithSortAgg", "true")]);
+    let text = explained(query.clone(), &on);
+    assert!(text.starts_with("SortAggregate(key=[k#1], functions=[sum(v#2)])\n+- *(2) Sort"), "{text}");
+    assert_eq!(shape(query, &cluster(&[])).matches("HashAggregate").count(), 2);
+    // An exchange in between loses the order: only the partial aggregate can use it.
+    let sorted = LogicalPlan::Sort { order: by(&["k"]), global: false, input: Box::new(t.plan.clone()) };
+    assert_lines(&shape(totals(sorted), &on), "HashAggregate\n Exchange\n  SortAggregate\n   Sort\n    FileScan");
+    assert_eq!(shape(totals(t.plan.clone()), &on).matches("SortAggregate").count(), 0);
+}
+
+#[test]
+fn partial_group_limits_go_where_nothing_is_exchanged() {
+    let t = Table::kvs("t", 1);
+    let group = crate::expr::GroupLimit {
+        partition_by: vec![t.col("k")],
+        order_by: vec![SortOrder::ascending(t.col("v"))],
+        function: crate::expr::window::RankingFunction::Rank,
+        limit: 3,
+    };
+    let limited = |input| LogicalPlan::WindowGroupLimit { group: group.clone(), input: Box::new(input) };
+    let both = "WindowGroupLimit\n Sort\n  Exchange\n   WindowGroupLimit\n    Sort\n     FileScan";
+    assert_lines(&shape(limited(t.plan.clone()), &cluster(&[])), both);
+    let by = vec![SortOrder::ascending(t.col("k"))];
+    let clustered = LogicalPlan::Repartition { partitions: Some(3), by, range: false, input: Box::new(t.plan.clone()) };
+    assert_lines(&shape(limited(clustered), &cluster(&[])), "WindowGroupLimit\n Sort\n  Exchange\n   FileScan");
+}
+
+#[test]
 fn stages_end_at_what_is_not_compiled() {
     let t = Table::kvs("t", 1);
     let query = filter(gt(t.col("k"), int(0)), LogicalPlan::Coalesce { partitions: 2, input: Box::new(t.plan.clone()) });
