@@ -82,7 +82,7 @@ fn several_statements_share_a_session() {
     let sql = "CACHE TABLE c AS SELECT region FROM orders; SELECT count(*) AS n FROM c; UNCACHE TABLE c; SELECT count(*) AS n FROM c";
     assert_eq!(query(sql), "n\n800\nn\n800\n");
     assert_eq!(query("SET sql.shuffle.partitions = 3"), "key,value\nsql.shuffle.partitions,3\n");
-    assert!(query("SHOW TABLES").contains("orders,parquet\n"));
+    assert!(query("SHOW TABLES").contains("orders,parquet,\n"));
     assert!(query("DESCRIBE regions").contains("target,double,"));
 }
 

@@ -5,14 +5,17 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::base::error::nearest;
 use crate::base::{Error, ErrorClass, Result};
-use crate::datasource::TableSource;
+use crate::datasource::{FileTable, TableSource};
+use crate::execution::{CacheInfo, CacheManager};
+use crate::logical::{BoundQuery, LogicalPlan};
 use crate::sql::{CatalogEntry, CatalogView};
 
-/// The names that queries of a session can use.
+/// The names that queries of a session can use, and what is cached.
 #[derive(Debug, Default)]
 pub struct Catalog {
     /// By the name in lower case.
     entries: RwLock<BTreeMap<String, Named>>,
+    cache: Arc<CacheManager>,
 }
 
 #[derive(Debug)]
@@ -20,8 +23,17 @@ struct Named {
     /// As given.
     name: String,
     entry: CatalogEntry,
-    /// The rows of `entry`, held in memory.
-    cached: Option<Arc<dyn TableSource>>,
+    /// Of a table in files, where these are.
+    files: Option<FileTable>,
+}
+
+impl Named {
+    fn query(&self) -> BoundQuery {
+        match &self.entry {
+            CatalogEntry::Table(source) => LogicalPlan::relation(&self.name, source.clone()).into(),
+            CatalogEntry::View(query) => (**query).clone(),
+        }
+    }
 }
 
 impl Catalog {
@@ -35,12 +47,23 @@ impl Catalog {
 
     /// Names a table; one of that name is replaced.
     pub fn register_table(&self, name: &str, source: Arc<dyn TableSource>) {
-        self.put(name, CatalogEntry::Table(source));
+        self.put(name, CatalogEntry::Table(source), None);
     }
 
-    /// Puts an entry in place.
-    pub(crate) fn put(&self, name: &str, entry: CatalogEntry) {
-        self.write().insert(name.to_lowercase(), Named { name: name.to_string(), entry, cached: None });
+    /// Names a table in files that was opened as `source`.
+    pub(crate) fn register_files(&self, name: &str, files: FileTable, source: Arc<dyn TableSource>) {
+        self.put(name, CatalogEntry::Table(source), Some(files));
+    }
+
+    /// Puts an entry in place; what was cached of one that it replaces is forgotten.
+    pub(crate) fn put(&self, name: &str, entry: CatalogEntry, files: Option<FileTable>) {
+        let replaced = self.write().insert(name.to_lowercase(), Named { name: name.to_string(), entry, files });
+        self.forget(replaced.as_ref());
+    }
+
+    fn forget(&self, named: Option<&Named>) {
+        // Errors are those of rewriting expressions, which renumbering them does not meet.
+        let _ = named.map(|n| self.cache.uncache(&n.query()));
     }
 
     /// Puts an entry in place of nothing.
@@ -51,7 +74,7 @@ impl Catalog {
         if self.contains(name) {
             return Err(Error::new(ErrorClass::TableExists, format!("`{name}` already exists; drop it first.")));
         }
-        self.put(name, entry);
+        self.put(name, entry, None);
         Ok(())
     }
 
@@ -59,25 +82,85 @@ impl Catalog {
         self.read().contains_key(&name.to_lowercase())
     }
 
-    /// Forgets a table or view; files stay.
+    /// Forgets a table or view, and what is cached of it; files stay.
     ///
     /// # Errors
     /// `TableNotFound`, naming the nearest.
     pub fn drop(&self, name: &str) -> Result<()> {
         let removed = self.write().remove(&name.to_lowercase());
+        self.forget(removed.as_ref());
         removed.map(|_| ()).ok_or_else(|| self.not_found(name))
     }
 
-    /// From now on the name stands for these rows.
-    pub(crate) fn cache(&self, name: &str, rows: Arc<dyn TableSource>) {
-        if let Some(named) = self.write().get_mut(&name.to_lowercase()) {
-            named.cached = Some(rows);
+    /// Other rows for a table, and for the views over it; those cached stay until [`CacheManager::replace`].
+    /// The rows that it had, if it is a table.
+    ///
+    /// # Errors
+    /// None at present.
+    pub(crate) fn replace_rows(&self, name: &str, source: &Arc<dyn TableSource>) -> Result<Option<Arc<dyn TableSource>>> {
+        let mut entries = self.write();
+        let Some(CatalogEntry::Table(rows)) = entries.get_mut(&name.to_lowercase()).map(|n| &mut n.entry) else { return Ok(None) };
+        let old = std::mem::replace(rows, source.clone());
+        for named in entries.values_mut() {
+            if let CatalogEntry::View(query) = &mut named.entry
+                && let Some(renewed) = query.with_source(&old, source)?
+            {
+                *query = Arc::new(renewed);
+            }
         }
+        Ok(Some(old))
     }
 
-    /// The name stands for its table or view again; whether it was cached.
-    pub(crate) fn uncache(&self, name: &str) -> bool {
-        self.write().get_mut(&name.to_lowercase()).is_some_and(|n| n.cached.take().is_some())
+    /// Where the files of a table are; nothing for tables in memory and views.
+    pub(crate) fn files(&self, name: &str) -> Option<FileTable> {
+        self.read().get(&name.to_lowercase())?.files.clone()
+    }
+
+    /// The rows that a name stands for, as a query.
+    ///
+    /// # Errors
+    /// `TableNotFound`, naming the nearest.
+    pub(crate) fn query(&self, name: &str) -> Result<BoundQuery> {
+        let query = self.read().get(&name.to_lowercase()).map(Named::query);
+        query.ok_or_else(|| self.not_found(name))
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<CacheManager> {
+        &self.cache
+    }
+
+    /// Whether the rows of a table or view are cached, be they computed yet or not.
+    ///
+    /// # Errors
+    /// `TableNotFound`, naming the nearest.
+    pub fn is_cached(&self, name: &str) -> Result<bool> {
+        Ok(self.cached(name)?.is_some())
+    }
+
+    /// The cached rows of a table or view: their size in memory among others.
+    ///
+    /// # Errors
+    /// `TableNotFound`, naming the nearest.
+    pub fn cached(&self, name: &str) -> Result<Option<CacheInfo>> {
+        Ok(self.cache.lookup(&self.query(name)?)?.map(|plan| CacheInfo::of(&plan)))
+    }
+
+    /// Everything cached, DataFrames included.
+    pub fn list_cached(&self) -> Vec<CacheInfo> {
+        self.cache.list()
+    }
+
+    /// Forgets the cached rows of a table or view, if there are any.
+    ///
+    /// # Errors
+    /// `TableNotFound`, naming the nearest.
+    pub fn uncache_table(&self, name: &str) -> Result<()> {
+        self.cache.uncache(&self.query(name)?).map(|_| ())
+    }
+
+    /// Forgets all cached rows.
+    pub fn clear_cache(&self) {
+        self.cache.clear();
     }
 
     /// Names in alphabetical order.
@@ -101,9 +184,7 @@ impl CatalogView for Catalog {
     fn resolve(&self, name: &[String]) -> Option<CatalogEntry> {
         // One flat catalog: of `catalog.schema.table` the last part counts.
         let last = name.last()?.to_lowercase();
-        let entries = self.read();
-        let named = entries.get(&last)?;
-        Some(named.cached.clone().map_or_else(|| named.entry.clone(), CatalogEntry::Table))
+        Some(self.read().get(&last)?.entry.clone())
     }
 
     fn names(&self) -> Vec<String> {

@@ -15,12 +15,12 @@ use super::resolve::{Qualifiers, Scope, alias};
 use super::session::Session;
 use super::write;
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar, Schema};
+use crate::datasource::BatchStream;
 use crate::datasource::write::{ResultFormat, render};
-use crate::datasource::{BatchStream, MemoryTable};
-use crate::execution::QueryExecution;
 use crate::execution::scheduler::Stream;
+use crate::execution::{CacheInfo, QueryExecution};
 use crate::expr::{Expr, coerce};
-use crate::logical::{BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan};
+use crate::logical::{BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan, StorageLevel};
 use crate::planning::ExplainLevel;
 
 /// A query that has not run. Verbs resolve names at once, so a wrong name is an error where it is written.
@@ -67,7 +67,7 @@ fn columns<C: Into<Column>>(list: impl IntoIterator<Item = C>) -> Vec<Column> {
 
 impl DataFrame {
     pub(crate) fn new(session: Session, plan: LogicalPlan) -> Self {
-        Self::from_query(session, BoundQuery { plan, subqueries: vec![] })
+        Self::from_query(session, plan.into())
     }
 
     pub(crate) fn from_query(session: Session, query: BoundQuery) -> Self {
@@ -399,16 +399,38 @@ impl DataFrame {
         self.map_plan(|input| LogicalPlan::Coalesce { partitions: n.max(1), input })
     }
 
-    /// The rows computed now and held in memory, partition by partition.
+    /// From their first use on the rows are kept in memory, and every query of the session that has this one as a part reads them.
     ///
     /// # Errors
-    /// Those of running the query.
+    /// Those of planning.
     pub fn cache(self) -> Result<Self> {
-        let schema = self.schema();
-        let execution = self.query_execution()?;
-        let source = MemoryTable::new(schema, execution.collect_partitions()?)?;
-        let plan = LogicalPlan::Relation { name: "cached".into(), source, output: self.output() };
-        Ok(Self { query: BoundQuery { plan, subqueries: vec![] }, ..self })
+        self.persist(StorageLevel::MEMORY_AND_DISK)
+    }
+
+    /// [`Self::cache`], with a storage level, which is shown but changes nothing: rows are kept in memory.
+    ///
+    /// # Errors
+    /// Those of planning.
+    pub fn persist(self, level: StorageLevel) -> Result<Self> {
+        self.session.cache_query(&self.query, None, level)?;
+        Ok(self)
+    }
+
+    /// The rows are no longer kept.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn unpersist(self) -> Result<Self> {
+        self.session.catalog().cache().uncache(&self.query)?;
+        Ok(self)
+    }
+
+    /// What is kept of the rows: the storage level, and the size in memory once they have been used.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn cached(&self) -> Result<Option<CacheInfo>> {
+        Ok(self.session.catalog().cache().lookup(&self.query)?.map(|plan| CacheInfo::of(&plan)))
     }
 
     /// Names these rows for SQL; a table or view of that name is replaced.

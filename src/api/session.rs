@@ -10,10 +10,11 @@ use arrow::array::RecordBatch;
 use super::catalog::Catalog;
 use super::dataframe::DataFrame;
 use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Schema, Settings};
-use crate::datasource::{self, MemoryTable, TableSource};
+use crate::datasource::{self, FileTable, MemoryTable, TableSource};
 use crate::execution::{QueryExecution, Scheduler};
-use crate::logical::{BoundQuery, LogicalPlan};
-use crate::sql::{self, CatalogView, ParsedStatement};
+use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
+use crate::operators::CachedPlan;
+use crate::sql::{self, CatalogEntry, CatalogView, ParsedStatement};
 
 /// Where queries start. Cloning shares the session.
 ///
@@ -119,7 +120,8 @@ impl Session {
     }
 
     pub(crate) fn query_execution(&self, query: BoundQuery, parse: Duration) -> Result<QueryExecution> {
-        Ok(QueryExecution::new(query, self.settings(), self.scheduler()?, parse))
+        let execution = QueryExecution::new(query, self.settings(), self.scheduler()?, parse);
+        Ok(execution.with_cache(self.catalog().cache().clone()))
     }
 
     /// The statements of a text, separated by `;`. Each is resolved when it is run, so a later one sees what an earlier one made.
@@ -174,8 +176,7 @@ impl Session {
     }
 
     fn data_frame(&self, name: &str, source: Arc<dyn TableSource>) -> DataFrame {
-        let output = source.schema().fields.iter().map(|f| Attribute::new(f.name.clone(), f.data_type.clone(), f.nullable)).collect();
-        DataFrame::new(self.clone(), LogicalPlan::Relation { name: name.into(), source, output })
+        DataFrame::new(self.clone(), LogicalPlan::relation(name, source))
     }
 
     /// A file, folder or glob of Parquet.
@@ -215,8 +216,9 @@ impl Session {
     /// # Errors
     /// `PathNotFound`, `MalformedData`.
     pub fn register_path(&self, name: &str, path: impl AsRef<Path>) -> Result<()> {
-        let source = datasource::open_path(&path.as_ref().to_string_lossy(), None, &BTreeMap::new())?;
-        self.register_table(name, source);
+        let files = FileTable { path: path.as_ref().to_string_lossy().into_owned(), ..FileTable::default() };
+        let source = files.open()?;
+        self.catalog().register_files(name, files, source);
         Ok(())
     }
 
@@ -225,8 +227,9 @@ impl Session {
     /// # Errors
     /// `PathNotFound`, `MalformedData`.
     pub fn register_folder(&self, path: impl AsRef<Path>) -> Result<()> {
-        for (name, source) in datasource::open_folder(&path.as_ref().to_string_lossy())? {
-            self.register_table(&name, source);
+        for (name, files) in datasource::list_folder(&path.as_ref().to_string_lossy())? {
+            let source = files.open()?;
+            self.catalog().register_files(&name, files, source);
         }
         Ok(())
     }
@@ -234,6 +237,41 @@ impl Session {
     /// Names a table.
     pub fn register_table(&self, name: &str, source: Arc<dyn TableSource>) {
         self.catalog().register_table(name, source);
+    }
+
+    /// Keeps the rows of a query in memory from their first use on.
+    pub(crate) fn cache_query(&self, query: &BoundQuery, name: Option<&str>, level: StorageLevel) -> Result<Arc<CachedPlan>> {
+        self.catalog().cache().cache(query, name.map(Into::into), level, &self.settings(), &self.scheduler()?)
+    }
+
+    /// Keeps the rows of a table or view in memory from their first use on.
+    ///
+    /// # Errors
+    /// `TableNotFound`; those of planning.
+    pub fn cache_table(&self, name: &str, level: StorageLevel) -> Result<()> {
+        self.cache_query(&self.catalog().query(name)?, Some(name), level).map(|_| ())
+    }
+
+    /// Looks at the files of a table anew; what is cached of it is computed again when next used.
+    ///
+    /// # Errors
+    /// `TableNotFound`; those of opening the files.
+    pub fn refresh_table(&self, name: &str) -> Result<()> {
+        let catalog = self.catalog();
+        match (catalog.files(name), catalog.resolve(&[name.to_string()])) {
+            (_, None) => Err(catalog.not_found(name)),
+            (Some(files), _) => self.replace_rows(name, files.open()?),
+            (None, Some(CatalogEntry::Table(source))) => self.replace_rows(name, source),
+            (None, Some(CatalogEntry::View(_))) => Ok(()),
+        }
+    }
+
+    /// Other rows for a table and for what is cached of it.
+    pub(crate) fn replace_rows(&self, name: &str, source: Arc<dyn TableSource>) -> Result<()> {
+        match self.catalog().replace_rows(name, &source)? {
+            Some(old) => self.catalog().cache().replace(&old, &source, &self.settings(), &self.scheduler()?),
+            None => Ok(()),
+        }
     }
 
     /// Rows in memory, in as many partitions as there are worker threads (or fewer, for few batches).

@@ -1,6 +1,5 @@
 //! Running statements: queries become DataFrames, commands act at once and give their rows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -11,8 +10,8 @@ use super::session::Session;
 use crate::base::settings::ALL;
 use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar, Schema};
 use crate::datasource::write::{FolderWriter, ResultFormat};
-use crate::datasource::{self, MemoryTable, TableSource};
-use crate::logical::{BoundQuery, LogicalPlan};
+use crate::datasource::{FileTable, MemoryTable, TableSource};
+use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
 use crate::planning::ExplainLevel;
 use crate::sql::{BoundStatement, CatalogEntry, CatalogView};
 
@@ -23,17 +22,18 @@ pub(super) fn run(session: &Session, statement: BoundStatement) -> Result<DataFr
         BoundStatement::Query(query) => return Ok(DataFrame::from_query(session.clone(), query)),
         BoundStatement::Explain { level, query } => return explain(session, level, query),
         BoundStatement::CreateView { name, replace, if_not_exists, query } => {
-            create(catalog, &name, replace, if_not_exists, || Ok(query.into()))?;
+            create(catalog, &name, replace, if_not_exists, || Ok((query.into(), None)))?;
         }
         BoundStatement::CreateTable { name, replace, if_not_exists, schema, format, path, options } => {
-            create(catalog, &name, replace, if_not_exists, || open(schema, format.as_deref(), path, &options).map(CatalogEntry::Table))?;
+            let make = || open(schema, path.map(|path| FileTable { path, format, options }));
+            create(catalog, &name, replace, if_not_exists, make)?;
         }
         BoundStatement::CreateTableAs { name, replace, if_not_exists, format, path, options, query } => {
             let make = || match path {
-                Some(path) => write_folder(session, &path, format.as_deref(), &options, query),
-                None => in_memory(session, query),
+                Some(path) => write_folder(session, FileTable { path, format, options }, query),
+                None => Ok((CatalogEntry::Table(in_memory(session, query)?), None)),
             };
-            create(catalog, &name, replace, if_not_exists, || make().map(CatalogEntry::Table))?;
+            create(catalog, &name, replace, if_not_exists, make)?;
         }
         BoundStatement::Insert { name, overwrite, query } => insert(session, &name, overwrite, query)?,
         BoundStatement::Drop { name, view, if_exists } => drop_entry(catalog, &name, view, if_exists)?,
@@ -50,23 +50,21 @@ pub(super) fn run(session: &Session, statement: BoundStatement) -> Result<DataFr
             let columns = [("col_name", DataType::String), ("data_type", DataType::String), ("nullable", DataType::Boolean)];
             return Ok(literal_rows(session, &columns, rows.collect()));
         }
-        // A lazy cache is filled at once: the table is there either way.
-        BoundStatement::Cache { name, lazy: _, query } => cache(session, &name, query)?,
+        BoundStatement::Cache { name, lazy, level, query } => cache(session, last(&name), lazy, level, query)?,
         BoundStatement::Uncache { name, if_exists } => {
-            if !catalog.uncache(last(&name)) && !if_exists && !catalog.contains(last(&name)) {
-                return Err(catalog.not_found(last(&name)));
+            if catalog.contains(last(&name)) || !if_exists {
+                catalog.uncache_table(last(&name))?;
             }
         }
-        BoundStatement::ClearCache => catalog.table_names().iter().for_each(|name| {
-            catalog.uncache(name);
-        }),
+        BoundStatement::ClearCache => catalog.clear_cache(),
+        BoundStatement::Refresh { name } => session.refresh_table(last(&name))?,
     }
     Ok(literal_rows(session, &[], vec![]))
 }
 
 /// Puts a view over a query in place.
 pub(super) fn register_view(session: &Session, name: &str, query: BoundQuery) {
-    session.catalog().put(name, query.into());
+    session.catalog().put(name, query.into(), None);
 }
 
 /// The catalog is flat: of a dotted name the last part counts.
@@ -79,7 +77,7 @@ fn create(
     name: &[String],
     replace: bool,
     if_not_exists: bool,
-    entry: impl FnOnce() -> Result<CatalogEntry>,
+    entry: impl FnOnce() -> Result<(CatalogEntry, Option<FileTable>)>,
 ) -> Result<()> {
     let name = last(name);
     match catalog.contains(name) {
@@ -88,24 +86,20 @@ fn create(
             Err(Error::new(ErrorClass::TableExists, format!("`{name}` already exists; drop it first or use CREATE OR REPLACE.")))
         }
         _ => {
-            catalog.put(name, entry()?);
+            let (entry, files) = entry()?;
+            catalog.put(name, entry, files);
             Ok(())
         }
     }
 }
 
-fn open(
-    schema: Option<Schema>,
-    format: Option<&str>,
-    path: Option<String>,
-    options: &BTreeMap<String, String>,
-) -> Result<Arc<dyn TableSource>> {
-    match (path, schema) {
-        (Some(path), None) => datasource::open_path(&path, format, options),
+fn open(schema: Option<Schema>, files: Option<FileTable>) -> Result<(CatalogEntry, Option<FileTable>)> {
+    match (files, schema) {
+        (Some(files), None) => Ok((CatalogEntry::Table(files.open()?), Some(files))),
         (Some(_), Some(_)) => {
             Err(Error::unsupported("a table over files takes its columns from the files; leave the list of columns out."))
         }
-        (None, schema) => MemoryTable::new(schema.unwrap_or_default(), vec![]),
+        (None, schema) => Ok((CatalogEntry::Table(MemoryTable::new(schema.unwrap_or_default(), vec![])?), None)),
     }
 }
 
@@ -122,16 +116,11 @@ fn in_memory(session: &Session, query: BoundQuery) -> Result<Arc<dyn TableSource
 }
 
 /// Writes a query's rows to a folder of part files, and opens it.
-fn write_folder(
-    session: &Session,
-    path: &str,
-    format: Option<&str>,
-    options: &BTreeMap<String, String>,
-    query: BoundQuery,
-) -> Result<Arc<dyn TableSource>> {
-    let format = format.unwrap_or("parquet");
+fn write_folder(session: &Session, mut files: FileTable, query: BoundQuery) -> Result<(CatalogEntry, Option<FileTable>)> {
+    let format = files.format.get_or_insert_with(|| "parquet".into());
+    let format = result_format(format)?;
     let (schema, partitions) = collected(session, query)?;
-    let folder = FolderWriter::create(path, result_format(format)?, &schema, false)?;
+    let folder = FolderWriter::create(&files.path, format, &schema, false)?;
     for (i, batches) in partitions.iter().enumerate() {
         let mut part = folder.part(i)?;
         for batch in batches {
@@ -140,7 +129,7 @@ fn write_folder(
         part.finish()?;
     }
     folder.commit()?;
-    datasource::open_path(path, Some(format), options)
+    Ok((CatalogEntry::Table(files.open()?), Some(files)))
 }
 
 /// JSON tables hold one object per line.
@@ -164,8 +153,7 @@ fn insert(session: &Session, name: &[String], overwrite: bool, query: BoundQuery
     };
     partitions.extend(collected(session, query)?.1);
     partitions.retain(|p| !p.is_empty());
-    catalog.register_table(last(name), MemoryTable::new(table.schema().clone(), partitions)?);
-    Ok(())
+    session.replace_rows(last(name), MemoryTable::new(table.schema().clone(), partitions)?)
 }
 
 fn drop_entry(catalog: &Catalog, name: &[String], view: bool, if_exists: bool) -> Result<()> {
@@ -180,15 +168,23 @@ fn drop_entry(catalog: &Catalog, name: &[String], view: bool, if_exists: bool) -
     }
 }
 
-fn cache(session: &Session, name: &[String], query: Option<BoundQuery>) -> Result<()> {
-    let name = last(name);
+/// Keeps the rows of a table or view, or of a query that gets the name; where they cannot be computed, nothing is left of it.
+fn cache(session: &Session, name: &str, lazy: bool, level: StorageLevel, query: Option<BoundQuery>) -> Result<()> {
+    let catalog = session.catalog();
+    let makes_view = query.is_some();
     if let Some(query) = query {
-        session.catalog().create(name, query.into())?;
+        catalog.create(name, query.into())?;
     }
-    let frame = session.table(name)?;
-    let table = MemoryTable::new(frame.schema(), frame.query_execution()?.collect_partitions()?)?;
-    session.catalog().cache(name, table);
-    Ok(())
+    let query = catalog.query(name)?;
+    let cached = session.cache_query(&query, Some(name), level);
+    let computed = cached.and_then(|plan| if lazy { Ok(()) } else { plan.materialise().map(|_| ()) });
+    computed.or_else(|e| {
+        catalog.uncache_table(name)?;
+        if makes_view {
+            catalog.drop(name)?;
+        }
+        Err(e)
+    })
 }
 
 fn explain(session: &Session, level: ExplainLevel, query: BoundQuery) -> Result<DataFrame> {
@@ -214,9 +210,12 @@ fn show_tables(session: &Session, pattern: Option<&str>) -> DataFrame {
             Some(CatalogEntry::Table(table)) => table.format(),
             Some(CatalogEntry::View(_)) | None => "view",
         };
-        vec![text(&name), text(kind)]
+        let cached = catalog.cached(&name).ok().flatten().map(|info| info.size.map_or(0, |(bytes, _)| bytes));
+        let bytes = cached.and_then(|b| i64::try_from(b).ok()).map_or(Scalar::Null(DataType::Long), Scalar::Long);
+        vec![text(&name), text(kind), bytes]
     });
-    literal_rows(session, &[("tableName", DataType::String), ("kind", DataType::String)], rows.collect())
+    let columns = [("tableName", DataType::String), ("kind", DataType::String), ("cachedBytes", DataType::Long)];
+    literal_rows(session, &columns, rows.collect())
 }
 
 /// `*` stands for any text, `|` separates alternatives; case does not count.
@@ -238,7 +237,8 @@ fn text(s: &str) -> Scalar {
 }
 
 fn literal_rows(session: &Session, columns: &[(&str, DataType)], rows: Vec<Vec<Scalar>>) -> DataFrame {
-    let output = columns.iter().map(|(name, t)| Attribute::new(*name, t.clone(), false)).collect();
+    let nullable = |i: usize| rows.iter().any(|r| r[i].is_null());
+    let output = columns.iter().enumerate().map(|(i, (name, t))| Attribute::new(*name, t.clone(), nullable(i))).collect();
     DataFrame::new(session.clone(), LogicalPlan::LocalRelation { output, rows })
 }
 

@@ -78,6 +78,8 @@ settings! {
     MODE = "execution.mode", Kind::Choice(&["auto", "jit", "interpreted"]), "auto", "auto", "`jit` compiles before the first row, `interpreted` never compiles, `auto` chooses by the work.";
     THREADS = "execution.threads", Kind::Int, "0", "0", "Worker threads; 0 means one per core.";
     BATCH_SIZE = "execution.batchSize", Kind::Int, "8192", "8192", "Rows per Arrow batch.";
+    CACHE_BATCH_SIZE = "sql.inMemoryColumnarStorage.batchSize", Kind::Int, "10000", "10000", "Rows per batch of a cached table; each batch has its own bounds.";
+    CACHE_PARTITION_PRUNING = "sql.inMemoryColumnarStorage.partitionPruning", Kind::Bool, "true", "true", "Pass over batches of cached tables whose bounds exclude the filters.";
     MEMORY_LIMIT = "memory.limit", Kind::Size, "0", "0", "Most memory of running queries; 0 is unlimited.";
     TEMP_DIR = "memory.tempDir", Kind::Text, "", "", "Where spill files go; empty means the system's folder.";
     JIT_OPT_LEVEL = "jit.optLevel", Kind::Choice(&["none", "speed", "speed_and_size"]), "speed", "speed", "Cranelift's opt_level.";

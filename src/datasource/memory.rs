@@ -4,9 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::Schema as ArrowSchema;
+use rayon::prelude::*;
 
 use super::convert::{batch_schema, make_batch, normalise};
+use super::prune::{BlockColumn, may_match};
 use super::{BatchStream, ScanPartition, ScanRequest, TableSource, TableStatistics, statistics};
 use crate::base::{Field, Result, Schema};
 
@@ -15,6 +18,8 @@ pub struct MemoryTable {
     schema: Schema,
     partitions: Arc<Vec<Vec<RecordBatch>>>,
     statistics: TableStatistics,
+    /// What is known of each column of each batch, by partition, where partitions are to stay as they are.
+    blocks: Option<Vec<Vec<Vec<BlockColumn>>>>,
 }
 
 /// Some rows of a batch of a table.
@@ -38,7 +43,37 @@ impl MemoryTable {
             .map(|p| p.iter().filter(|b| b.num_rows() > 0).map(|b| normalise(b, &schema)).collect::<Result<Vec<_>>>())
             .collect::<Result<Vec<_>>>()?;
         let statistics = statistics::of_batches(&partitions.iter().flatten().collect::<Vec<_>>(), &schema);
-        Ok(Arc::new(Self { schema, partitions: Arc::new(partitions), statistics }))
+        Ok(Arc::new(Self { schema, partitions: Arc::new(partitions), statistics, blocks: None }))
+    }
+
+    /// A table whose partitions stay as they are, each in batches of `batch_rows` rows that a scan passes over where their bounds
+    /// exclude its filters. The batches must be in the representation of `schema`.
+    ///
+    /// # Errors
+    /// `MalformedData` where a column does not fit its declaration.
+    pub fn in_batches(schema: Schema, partitions: Vec<Vec<RecordBatch>>, batch_rows: usize) -> Result<Arc<dyn TableSource>> {
+        let batches = |p: Vec<RecordBatch>| -> Result<Vec<RecordBatch>> {
+            let mut coalescer = BatchCoalescer::new(batch_schema(&schema), batch_rows.max(1));
+            for batch in p.iter().filter(|b| b.num_rows() > 0) {
+                coalescer.push_batch(normalise(batch, &schema)?)?;
+            }
+            coalescer.finish_buffered_batch()?;
+            Ok(std::iter::from_fn(|| coalescer.next_completed_batch()).collect())
+        };
+        let partitions = partitions.into_par_iter().map(batches).collect::<Result<Vec<_>>>()?;
+        let statistics = statistics::of_batches(&partitions.iter().flatten().collect::<Vec<_>>(), &schema);
+        let blocks = partitions.par_iter().map(|p| p.iter().map(|b| statistics::of_block(b, &schema)).collect()).collect();
+        Ok(Arc::new(Self { schema, partitions: Arc::new(partitions), statistics, blocks: Some(blocks) }))
+    }
+
+    /// The batches that may have rows that pass all filters, partition by partition.
+    fn matching(&self, blocks: &[Vec<Vec<BlockColumn>>], request: &ScanRequest) -> Vec<Vec<Piece>> {
+        let whole = |partition: usize, batch: usize| {
+            let (known, rows) = (&blocks[partition][batch], self.partitions[partition][batch].num_rows());
+            let may_match = request.data_filters.iter().all(|f| may_match(f, &|column| known.get(column).cloned()));
+            may_match.then_some(Piece { batch: (partition, batch), from: 0, rows })
+        };
+        self.partitions.iter().enumerate().map(|(p, batches)| (0..batches.len()).filter_map(|b| whole(p, b)).collect()).collect()
     }
 
     /// The rows in pieces of at most `batch_size`, in partitions: those given, or where there are fewer than `threads`, runs of
@@ -102,9 +137,16 @@ impl TableSource for MemoryTable {
         &self.statistics
     }
 
+    fn supports_pushdown(&self) -> bool {
+        self.blocks.is_some()
+    }
+
     fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {
         let schema = projected_schema(&self.schema, &request.columns);
-        let partitions = self.repack(request.settings.batch_size(), request.settings.threads());
+        let partitions = match &self.blocks {
+            Some(blocks) => self.matching(blocks, request),
+            None => self.repack(request.settings.batch_size(), request.settings.threads()),
+        };
         Ok(partitions
             .into_iter()
             .map(|pieces| {

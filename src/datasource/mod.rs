@@ -28,7 +28,7 @@ use crate::expr::Expr;
 
 pub use convert::{make_batch, normalise};
 pub use memory::MemoryTable;
-pub use open::{open_folder, open_path};
+pub use open::{FileTable, list_folder, open_folder, open_path};
 
 /// Batches in the representation of [`crate::base::DataType::to_arrow`], pulled one at a time.
 pub type BatchStream = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;

@@ -19,6 +19,26 @@ const FORMATS: &[(&str, &[&str])] = &[
     ("arrow", &["arrow", "feather", "ipc"]),
 ];
 
+/// A table in files: where they are and how to read them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileTable {
+    /// A file, a folder or a glob.
+    pub path: String,
+    /// By the extension when absent.
+    pub format: Option<String>,
+    pub options: BTreeMap<String, String>,
+}
+
+impl FileTable {
+    /// As [`open_path`], of what is there now.
+    ///
+    /// # Errors
+    /// Those of [`open_path`].
+    pub fn open(&self) -> Result<Arc<dyn TableSource>> {
+        open_path(&self.path, self.format.as_deref(), &self.options)
+    }
+}
+
 /// The table in a file, a folder (hive-style `key=value` folders become partition columns) or the files of a glob.
 ///
 /// `format` is one of `parquet`, `csv`, `tsv`, `json`, `arrow`; without it, the extension of the first file decides.
@@ -61,6 +81,14 @@ pub fn open_path(path: &str, format: Option<&str>, options: &BTreeMap<String, St
 /// # Errors
 /// As [`open_path`].
 pub fn open_folder(dir: &str) -> Result<Vec<(String, Arc<dyn TableSource>)>> {
+    list_folder(dir)?.into_iter().map(|(name, files)| Ok((name, files.open()?))).collect()
+}
+
+/// [`open_folder`] without opening the tables.
+///
+/// # Errors
+/// `PathNotFound`, `Io`.
+pub fn list_folder(dir: &str) -> Result<Vec<(String, FileTable)>> {
     let at = |e: std::io::Error| Error::from(e).context(dir);
     let mut entries = std::fs::read_dir(dir).map_err(at)?.collect::<std::io::Result<Vec<_>>>().map_err(at)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -82,7 +110,7 @@ pub fn open_folder(dir: &str) -> Result<Vec<(String, Arc<dyn TableSource>)>> {
         } else {
             continue;
         };
-        tables.push((name, open_path(&text, None, &BTreeMap::new())?));
+        tables.push((name, FileTable { path: text.into_owned(), ..FileTable::default() }));
     }
     if tables.is_empty() {
         return Err(Error::new(ErrorClass::PathNotFound, format!("{dir}: there are no tables in this folder.")));

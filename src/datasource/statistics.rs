@@ -6,8 +6,9 @@ use arrow::datatypes as arrow_types;
 use arrow::datatypes::ArrowPrimitiveType;
 use rayon::prelude::*;
 
+use super::prune::BlockColumn;
 use super::{ColumnStatistics, TableStatistics};
-use crate::base::{DataType, Scalar, Schema};
+use crate::base::{DataType, Field, Scalar, Schema};
 
 /// Statistics of batches held in memory, one column per task.
 pub(super) fn of_batches(batches: &[&RecordBatch], schema: &Schema) -> TableStatistics {
@@ -21,6 +22,16 @@ pub(super) fn of_batches(batches: &[&RecordBatch], schema: &Schema) -> TableStat
         .collect();
     let size_bytes = batches.iter().flat_map(|b| b.columns()).map(array_bytes).sum();
     TableStatistics { size_bytes, row_count: Some(rows as u64), columns }
+}
+
+/// What is known of each column of a batch.
+pub(super) fn of_block(batch: &RecordBatch, schema: &Schema) -> Vec<BlockColumn> {
+    let rows = batch.num_rows() as u64;
+    let of_column = |(array, field): (&ArrayRef, &Field)| {
+        let (min, max) = array_bounds(array, &field.data_type);
+        BlockColumn { min, max, null_count: Some(array.logical_null_count() as u64), rows }
+    };
+    batch.columns().iter().zip(&schema.fields).map(of_column).collect()
 }
 
 /// Bytes of the values of an array, not counting what a slice shares with its neighbours.

@@ -1,7 +1,9 @@
 //! Floor 7: runs planned queries — phases of one query ([`QueryExecution`]) and its tasks ([`Scheduler`]).
 
+pub mod cache_manager;
 pub mod query_execution;
 pub mod scheduler;
 
+pub use cache_manager::{CacheInfo, CacheManager};
 pub use query_execution::{PhaseTimings, QueryExecution};
 pub use scheduler::Scheduler;

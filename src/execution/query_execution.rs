@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
-use super::Scheduler;
 use super::scheduler::Stream;
+use super::{CacheManager, Scheduler};
 use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, Settings};
 use crate::datasource::BatchStream;
 use crate::expr::evaluate::scalar;
@@ -38,6 +38,7 @@ pub struct QueryExecution {
     settings: Settings,
     scheduler: Arc<Scheduler>,
     query: BoundQuery,
+    cache: Option<Arc<CacheManager>>,
     optimized: OnceLock<Result<BoundQuery>>,
     physical: OnceLock<Result<PhysicalQuery>>,
     timings: Mutex<PhaseTimings>,
@@ -51,11 +52,17 @@ impl QueryExecution {
             settings,
             scheduler,
             query,
+            cache: None,
             optimized: OnceLock::new(),
             physical: OnceLock::new(),
             timings: Mutex::new(PhaseTimings { parse, ..PhaseTimings::default() }),
             last_run: Mutex::new(None),
         }
+    }
+
+    /// Reads what is cached there when it is planned.
+    pub fn with_cache(self, cache: Arc<CacheManager>) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// The plan as written. Names are resolved while binding, so this is [`Self::analyzed`].
@@ -85,7 +92,11 @@ impl QueryExecution {
     pub fn optimized(&self) -> Result<&BoundQuery> {
         let computed = self.optimized.get_or_init(|| {
             let start = Instant::now();
-            let optimized = optimizer::optimize(self.query.clone(), &self.settings);
+            let query = match &self.cache {
+                Some(cache) => cache.use_cached(self.query.clone()),
+                None => Ok(self.query.clone()),
+            };
+            let optimized = query.and_then(|query| optimizer::optimize(query, &self.settings));
             self.timed(|t| t.optimize = start.elapsed());
             optimized
         });

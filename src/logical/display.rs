@@ -10,6 +10,7 @@ impl LogicalPlan {
     pub fn name(&self) -> &'static str {
         match self {
             LogicalPlan::Relation { .. } => "Relation",
+            LogicalPlan::InMemoryRelation(_) => "InMemoryRelation",
             LogicalPlan::LocalRelation { .. } => "LocalRelation",
             LogicalPlan::OneRowRelation => "OneRowRelation",
             LogicalPlan::Range { .. } => "Range",
@@ -60,6 +61,7 @@ impl LogicalPlan {
         let name = self.name();
         match self {
             LogicalPlan::Relation { name, source, output } => format!("Relation {name}[{}] {}", list(output, ","), source.format()),
+            LogicalPlan::InMemoryRelation(r) => format!("{name} [{}], {}", list(&r.output, ", "), r.rows.storage_level()),
             LogicalPlan::LocalRelation { output, rows } if rows.is_empty() => format!("{name} <empty>, [{}]", list(output, ", ")),
             LogicalPlan::LocalRelation { output, .. } => format!("{name} [{}]", list(output, ", ")),
             LogicalPlan::OneRowRelation => name.into(),
@@ -172,6 +174,11 @@ fn tree(plan: &LogicalPlan, last: &mut Vec<bool>, out: &mut String, suffix: &dyn
     stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
         tree_prefix(last, out);
         let _ = writeln!(out, "{}{}", plan.line(), suffix(plan));
+        if let LogicalPlan::InMemoryRelation(relation) = plan {
+            last.push(true);
+            inner_tree(relation.rows.plan_text(), last, out);
+            last.pop();
+        }
         let children = plan.children();
         for (i, child) in children.iter().enumerate() {
             last.push(i + 1 == children.len());
@@ -179,6 +186,17 @@ fn tree(plan: &LogicalPlan, last: &mut Vec<bool>, out: &mut String, suffix: &dyn
             last.pop();
         }
     });
+}
+
+/// A tree already drawn, below a node at `last` but a level deeper than children would be.
+fn inner_tree(text: &str, last: &mut Vec<bool>, out: &mut String) {
+    last.push(true);
+    for (i, line) in text.lines().enumerate() {
+        let mut prefix = String::new();
+        tree_prefix(last, &mut prefix);
+        let _ = writeln!(out, "{}{line}", if i == 0 { prefix } else { prefix.replace("+- ", "   ") });
+    }
+    last.pop();
 }
 
 /// `8.0 MiB`, as Spark's `bytesToString`: the largest unit of which there are at least two.

@@ -1,6 +1,7 @@
 //! A plan once more under identities of its own, for a second mention of the same rows in one plan.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::LogicalPlan;
 use super::plan::{Apply, Join, JoinType, SubqueryKind};
@@ -14,62 +15,78 @@ impl LogicalPlan {
     /// # Errors
     /// None of its own.
     pub fn with_fresh_ids(self, renamed: &mut HashMap<ExprId, ExprId>) -> Result<LogicalPlan> {
-        self.transform_up(&mut |node| {
-            let node = node.map_expressions(&mut |e| rename_expr(e, renamed))?;
-            Ok(rename_output(node, renamed))
-        })
+        let mut id = |id| *renamed.entry(id).or_insert_with(ExprId::next);
+        self.transform_up(&mut |node| Identities { id: &mut id, keep_names: true }.of_node(node))
     }
 }
 
-fn fresh(id: ExprId, renamed: &mut HashMap<ExprId, ExprId>) -> ExprId {
-    *renamed.entry(id).or_insert_with(ExprId::next)
+/// Gives columns other identities.
+pub(super) struct Identities<'a> {
+    pub id: &'a mut dyn FnMut(ExprId) -> ExprId,
+    /// Else names become empty.
+    pub keep_names: bool,
 }
 
-fn attribute(a: Attribute, renamed: &mut HashMap<ExprId, ExprId>) -> Attribute {
-    Attribute { id: fresh(a.id, renamed), ..a }
-}
+impl Identities<'_> {
+    /// A node over children that have theirs already.
+    pub fn of_node(mut self, node: LogicalPlan) -> Result<LogicalPlan> {
+        let node = node.map_expressions(&mut |e| self.expr(e))?;
+        Ok(self.output(node))
+    }
 
-fn rename_expr(e: Expr, renamed: &mut HashMap<ExprId, ExprId>) -> Result<Expr> {
-    e.transform_up(&mut |e| {
-        let call = |a: AggregateExpr, renamed: &mut HashMap<ExprId, ExprId>| AggregateExpr { id: fresh(a.id, renamed), ..a };
-        Ok(match e {
-            Expr::Attribute(a) => Expr::Attribute(attribute(a, renamed)),
-            Expr::Alias { expr, name, id } => Expr::Alias { expr, name, id: fresh(id, renamed) },
-            Expr::Aggregate(a) => Expr::Aggregate(Box::new(call(*a, renamed))),
-            Expr::Window(mut w) => {
-                if let WindowFunction::Aggregate(a) = w.function {
-                    w.function = WindowFunction::Aggregate(call(a, renamed));
+    fn name(&self, name: Arc<str>) -> Arc<str> {
+        if self.keep_names { name } else { "".into() }
+    }
+
+    fn attribute(&mut self, a: Attribute) -> Attribute {
+        Attribute { id: (self.id)(a.id), name: self.name(a.name), ..a }
+    }
+
+    fn attributes(&mut self, list: Vec<Attribute>) -> Vec<Attribute> {
+        list.into_iter().map(|a| self.attribute(a)).collect()
+    }
+
+    fn expr(&mut self, e: Expr) -> Result<Expr> {
+        e.transform_up(&mut |e| {
+            Ok(match e {
+                Expr::Attribute(a) => Expr::Attribute(self.attribute(a)),
+                Expr::Alias { expr, name, id } => Expr::Alias { expr, name: self.name(name), id: (self.id)(id) },
+                Expr::Aggregate(a) => Expr::Aggregate(Box::new(AggregateExpr { id: (self.id)(a.id), ..*a })),
+                Expr::Window(mut w) => {
+                    if let WindowFunction::Aggregate(a) = w.function {
+                        w.function = WindowFunction::Aggregate(AggregateExpr { id: (self.id)(a.id), ..a });
+                    }
+                    Expr::Window(w)
                 }
-                Expr::Window(w)
-            }
-            other => other,
+                other => other,
+            })
         })
-    })
-}
+    }
 
-/// Attributes that a node makes outside its expressions.
-fn rename_output(node: LogicalPlan, renamed: &mut HashMap<ExprId, ExprId>) -> LogicalPlan {
-    use LogicalPlan::*;
-    let mut all = |list: Vec<Attribute>| -> Vec<Attribute> { list.into_iter().map(|a| attribute(a, renamed)).collect() };
-    match node {
-        Relation { name, source, output } => Relation { name, source, output: all(output) },
-        LocalRelation { output, rows } => LocalRelation { output: all(output), rows },
-        Union { inputs, output } => Union { inputs, output: all(output) },
-        Expand { projections, output, input } => Expand { projections, output: all(output), input },
-        Generate { generator, outer, output, input } => Generate { generator, outer, output: all(output), input },
-        Range { start, end, step, partitions, output } => Range { start, end, step, partitions, output: attribute(output, renamed) },
-        Join(self::Join { left, right, join_type: JoinType::Existence(a), condition, hint }) => {
-            Join(self::Join { left, right, join_type: JoinType::Existence(attribute(a, renamed)), condition, hint })
+    /// Attributes that a node makes outside its expressions.
+    fn output(&mut self, node: LogicalPlan) -> LogicalPlan {
+        use LogicalPlan::*;
+        match node {
+            Relation { name, source, output } => Relation { name: self.name(name), source, output: self.attributes(output) },
+            InMemoryRelation(r) => InMemoryRelation(super::InMemoryRelation { output: self.attributes(r.output), ..r }),
+            LocalRelation { output, rows } => LocalRelation { output: self.attributes(output), rows },
+            Union { inputs, output } => Union { inputs, output: self.attributes(output) },
+            Expand { projections, output, input } => Expand { projections, output: self.attributes(output), input },
+            Generate { generator, outer, output, input } => Generate { generator, outer, output: self.attributes(output), input },
+            Range { start, end, step, partitions, output } => Range { start, end, step, partitions, output: self.attribute(output) },
+            Join(self::Join { left, right, join_type: JoinType::Existence(a), condition, hint }) => {
+                Join(self::Join { left, right, join_type: JoinType::Existence(self.attribute(a)), condition, hint })
+            }
+            Apply(self::Apply { input, subquery, kind, outer }) => {
+                let outer = self.attributes(outer);
+                let kind = match kind {
+                    SubqueryKind::Scalar(a) => SubqueryKind::Scalar(self.attribute(a)),
+                    SubqueryKind::Exists(a) => SubqueryKind::Exists(self.attribute(a)),
+                    SubqueryKind::In { values, output } => SubqueryKind::In { values, output: self.attribute(output) },
+                };
+                Apply(self::Apply { input, subquery, kind, outer })
+            }
+            same => same,
         }
-        Apply(self::Apply { input, subquery, kind, outer }) => {
-            let outer = all(outer);
-            let kind = match kind {
-                SubqueryKind::Scalar(a) => SubqueryKind::Scalar(attribute(a, renamed)),
-                SubqueryKind::Exists(a) => SubqueryKind::Exists(attribute(a, renamed)),
-                SubqueryKind::In { values, output } => SubqueryKind::In { values, output: attribute(output, renamed) },
-            };
-            Apply(self::Apply { input, subquery, kind, outer })
-        }
-        same => same,
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::InMemoryRelation;
 use crate::base::{Attribute, ExprId, Result, Scalar};
 use crate::datasource::TableSource;
 use crate::expr::{Expr, GroupLimit, SortOrder, SubqueryId, traverse::map_orders};
@@ -27,6 +28,8 @@ pub enum LogicalPlan {
         source: Arc<dyn TableSource>,
         output: Vec<Attribute>,
     },
+    /// The rows of a cached query.
+    InMemoryRelation(InMemoryRelation),
     /// Literal rows.
     LocalRelation {
         output: Vec<Attribute>,
@@ -213,6 +216,37 @@ pub enum SetOperation {
     Except,
 }
 
+impl BoundQuery {
+    /// The query over other rows of a table; `None` where it does not read the table.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn with_source(&self, old: &Arc<dyn TableSource>, new: &Arc<dyn TableSource>) -> Result<Option<Self>> {
+        let mut found = false;
+        let mut replaced = |plan: &LogicalPlan| {
+            plan.clone().transform_up(&mut |node| {
+                Ok(match node {
+                    LogicalPlan::Relation { name, source, output } if Arc::ptr_eq(&source, old) => {
+                        found = true;
+                        LogicalPlan::Relation { name, source: new.clone(), output }
+                    }
+                    other => other,
+                })
+            })
+        };
+        let plan = replaced(&self.plan)?;
+        let subqueries = self.subqueries.iter().map(|(id, plan)| Ok((*id, replaced(plan)?))).collect::<Result<_>>()?;
+        Ok(found.then_some(Self { plan, subqueries }))
+    }
+}
+
+impl From<LogicalPlan> for BoundQuery {
+    /// A query without scalar subqueries.
+    fn from(plan: LogicalPlan) -> Self {
+        Self { plan, subqueries: vec![] }
+    }
+}
+
 impl JoinType {
     /// Whether the output has the right side's columns.
     pub fn keeps_right(&self) -> bool {
@@ -238,6 +272,12 @@ pub fn join_output(join_type: &JoinType, left: &[Attribute], right: &[Attribute]
 }
 
 impl LogicalPlan {
+    /// A mention of a table: all its columns, under fresh ids.
+    pub fn relation(name: &str, source: Arc<dyn TableSource>) -> Self {
+        let output = source.schema().fields.iter().map(|f| Attribute::new(f.name.clone(), f.data_type.clone(), f.nullable)).collect();
+        LogicalPlan::Relation { name: name.into(), source, output }
+    }
+
     /// The columns of the result.
     pub fn output(&self) -> Vec<Attribute> {
         match self {
@@ -245,6 +285,7 @@ impl LogicalPlan {
             | LogicalPlan::LocalRelation { output, .. }
             | LogicalPlan::Union { output, .. }
             | LogicalPlan::Expand { output, .. } => output.clone(),
+            LogicalPlan::InMemoryRelation(r) => r.output.clone(),
             LogicalPlan::OneRowRelation => vec![],
             LogicalPlan::Range { output, .. } => vec![output.clone()],
             LogicalPlan::Project { list, .. } | LogicalPlan::Aggregate { list, .. } => list.iter().map(Expr::to_attribute).collect(),
@@ -271,9 +312,11 @@ impl LogicalPlan {
 
     pub fn children(&self) -> Vec<&LogicalPlan> {
         match self {
-            LogicalPlan::Relation { .. } | LogicalPlan::LocalRelation { .. } | LogicalPlan::OneRowRelation | LogicalPlan::Range { .. } => {
-                vec![]
-            }
+            LogicalPlan::Relation { .. }
+            | LogicalPlan::InMemoryRelation(_)
+            | LogicalPlan::LocalRelation { .. }
+            | LogicalPlan::OneRowRelation
+            | LogicalPlan::Range { .. } => vec![],
             LogicalPlan::Join(j) => vec![&j.left, &j.right],
             LogicalPlan::Apply(a) => vec![&a.input, &a.subquery],
             LogicalPlan::SetOperation { left, right, .. } => vec![left, right],
@@ -302,7 +345,7 @@ impl LogicalPlan {
         use LogicalPlan::*;
         let mut go = |p: Box<LogicalPlan>| -> Result<Box<LogicalPlan>> { Ok(Box::new(f(*p)?)) };
         Ok(match self {
-            leaf @ (Relation { .. } | LocalRelation { .. } | OneRowRelation | Range { .. }) => leaf,
+            leaf @ (Relation { .. } | InMemoryRelation(_) | LocalRelation { .. } | OneRowRelation | Range { .. }) => leaf,
             Project { list, input } => Project { list, input: go(input)? },
             Filter { condition, input } => Filter { condition, input: go(input)? },
             Join(j) => Join(self::Join { left: go(j.left)?, right: go(j.right)?, ..j }),
@@ -362,6 +405,7 @@ impl LogicalPlan {
             LogicalPlan::Expand { projections, .. } => projections.iter().flatten().collect(),
             LogicalPlan::Generate { generator, .. } => vec![generator],
             LogicalPlan::Relation { .. }
+            | LogicalPlan::InMemoryRelation(_)
             | LogicalPlan::LocalRelation { .. }
             | LogicalPlan::OneRowRelation
             | LogicalPlan::Range { .. }
@@ -403,6 +447,7 @@ impl LogicalPlan {
             }
             Generate { generator, outer, output, input } => Generate { generator: f(generator)?, outer, output, input },
             same @ (Relation { .. }
+            | InMemoryRelation(_)
             | LocalRelation { .. }
             | OneRowRelation
             | Range { .. }

@@ -18,6 +18,7 @@ impl SparkPlan {
         stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
             let rdd = match &self.operator {
                 Operator::FileScan(o) => o.execute(self, context)?,
+                Operator::InMemoryTableScan(o) => o.execute(self, context)?,
                 Operator::LocalTableScan(o) => o.execute(self, context)?,
                 Operator::OneRowScan => super::scan::one_row(),
                 Operator::Range(o) => o.execute(self, context)?,

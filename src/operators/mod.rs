@@ -13,6 +13,7 @@ pub mod expand;
 pub mod filter;
 pub mod fixed_key;
 pub mod generate;
+pub mod in_memory;
 pub mod join;
 pub mod limit;
 pub mod plan;
@@ -37,6 +38,7 @@ pub use exchange::{BroadcastExchange, BroadcastMode, BroadcastRelation, Exchange
 pub use expand::Expand;
 pub use filter::Filter;
 pub use generate::Generate;
+pub use in_memory::{CachedPlan, InMemoryTableScan};
 pub use join::{BuildSide, HashJoin, NestedLoopJoin, SortMergeJoin};
 pub use limit::{CollectLimit, GlobalLimit, LocalLimit, TakeOrderedAndProject};
 pub use project::Project;
@@ -66,6 +68,7 @@ pub struct SparkPlan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operator {
     FileScan(FileScan),
+    InMemoryTableScan(InMemoryTableScan),
     LocalTableScan(LocalTableScan),
     /// One row, no columns.
     OneRowScan,

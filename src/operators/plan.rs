@@ -60,6 +60,7 @@ impl SparkPlan {
     pub fn name(&self) -> &'static str {
         match &self.operator {
             Operator::FileScan(_) => "FileScan",
+            Operator::InMemoryTableScan(_) => "InMemoryTableScan",
             Operator::LocalTableScan(_) => "LocalTableScan",
             Operator::OneRowScan => "Scan OneRowRelation",
             Operator::Range(_) => "Range",
@@ -95,6 +96,7 @@ impl SparkPlan {
     pub fn output(&self) -> Vec<Attribute> {
         deep(|| match &self.operator {
             Operator::FileScan(s) => s.output.clone(),
+            Operator::InMemoryTableScan(s) => s.output.clone(),
             Operator::LocalTableScan(s) => s.output.clone(),
             Operator::OneRowScan => vec![],
             Operator::Range(r) => vec![r.output.clone()],
@@ -128,6 +130,7 @@ impl SparkPlan {
     pub fn expressions(&self) -> Vec<&Expr> {
         match &self.operator {
             Operator::FileScan(s) => s.partition_filters.iter().chain(&s.data_filters).collect(),
+            Operator::InMemoryTableScan(s) => s.filters.iter().collect(),
             Operator::Filter(f) => vec![&f.condition],
             Operator::Project(p) => p.list.iter().collect(),
             Operator::Aggregate(a) => a.expressions(),
@@ -166,6 +169,7 @@ impl SparkPlan {
             | Operator::Expand(_)
             | Operator::CartesianProduct(_) => Partitioning::Unknown(0),
             Operator::OneRowScan | Operator::TakeOrderedAndProject(_) | Operator::CollectLimit(_) => Partitioning::Single,
+            Operator::InMemoryTableScan(s) => s.output_partitioning(),
             Operator::Range(r) => r.output_partitioning(),
             Operator::Project(p) => self.child().output_partitioning().project(&p.list),
             Operator::Aggregate(a) => a.output_partitioning(self.child()),
@@ -194,6 +198,7 @@ impl SparkPlan {
     /// What is guaranteed about the order of rows within each partition.
     pub fn output_ordering(&self) -> Vec<ProvidedOrder> {
         deep(|| match &self.operator {
+            Operator::InMemoryTableScan(s) => s.output_ordering(),
             Operator::Range(r) => r.output_ordering(),
             Operator::Project(p) => project_ordering(self.child().output_ordering(), &p.list),
             Operator::Aggregate(a) => a.output_ordering(),
@@ -239,6 +244,7 @@ impl SparkPlan {
             Operator::Window(w) => vec![w.required_distribution()],
             Operator::WindowGroupLimit(w) => vec![w.required_distribution()],
             Operator::FileScan(_)
+            | Operator::InMemoryTableScan(_)
             | Operator::LocalTableScan(_)
             | Operator::OneRowScan
             | Operator::Range(_)
@@ -269,6 +275,7 @@ impl SparkPlan {
             Operator::Window(w) => vec![w.required_ordering()],
             Operator::WindowGroupLimit(w) => vec![w.required_ordering()],
             Operator::FileScan(_)
+            | Operator::InMemoryTableScan(_)
             | Operator::LocalTableScan(_)
             | Operator::OneRowScan
             | Operator::Range(_)
@@ -309,6 +316,9 @@ impl Operator {
                 data_filters: map_list(s.data_filters, f)?,
                 ..s
             }),
+            Operator::InMemoryTableScan(s) => {
+                Operator::InMemoryTableScan(super::InMemoryTableScan { filters: map_list(s.filters, f)?, ..s })
+            }
             Operator::Filter(x) => Operator::Filter(super::Filter { condition: f(x.condition)? }),
             Operator::Project(p) => Operator::Project(super::Project { list: map_list(p.list, f)? }),
             Operator::Aggregate(a) => Operator::Aggregate(a.map_expressions(f)?),

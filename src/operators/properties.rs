@@ -195,6 +195,12 @@ impl From<SortOrder> for ProvidedOrder {
 }
 
 impl ProvidedOrder {
+    /// With each attribute of `from` replaced by the one at its place in `to`.
+    pub fn renamed(self, from: &[Attribute], to: &[Attribute]) -> Self {
+        let renamed = |e: Expr| e.clone().transform_up(&mut |e| Ok(rename(e, from, to))).unwrap_or(e);
+        Self { order: SortOrder { expr: renamed(self.order.expr), ..self.order }, same: self.same.into_iter().map(renamed).collect() }
+    }
+
     fn satisfies(&self, required: &SortOrder) -> bool {
         self.order.ascending == required.ascending
             && self.order.nulls_first == required.nulls_first

@@ -96,6 +96,10 @@ impl Numbering {
                 self.attributes(&mut s.output);
                 s.name = "".into();
             }
+            Operator::InMemoryTableScan(s) => {
+                self.attributes(&mut s.relation_output);
+                self.attributes(&mut s.output);
+            }
             Operator::LocalTableScan(s) => self.attributes(&mut s.output),
             Operator::Range(r) => self.attribute(&mut r.output),
             Operator::Aggregate(a) => a.calls.iter_mut().for_each(|c| self.call(c)),

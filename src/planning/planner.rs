@@ -7,7 +7,9 @@ use crate::logical::LogicalPlan;
 use crate::operators::SparkPlan;
 use crate::operators::plan::deep;
 
-use super::strategies::{aggregation, basic_operators, file_source, join_selection, special_limits, window, window_group_limit};
+use super::strategies::{
+    aggregation, basic_operators, file_source, in_memory_scans, join_selection, special_limits, window, window_group_limit,
+};
 
 /// Plans a node, or leaves it to the next strategy. Children are planned through [`Planner::plan`].
 pub type Strategy = fn(&Planner, &LogicalPlan) -> Result<Option<Arc<SparkPlan>>>;
@@ -21,6 +23,7 @@ pub const STRATEGIES: &[(&str, Strategy)] = &[
     ("Window", window::plan),
     ("WindowGroupLimit", window_group_limit::plan),
     ("JoinSelection", join_selection::plan),
+    ("InMemoryScans", in_memory_scans::plan),
     ("BasicOperators", basic_operators::plan),
 ];
 

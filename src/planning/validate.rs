@@ -39,6 +39,7 @@ fn node(plan: &Arc<SparkPlan>, settings: &Settings, ensured: bool, seen: &mut Ha
 fn unresolved(plan: &SparkPlan) -> Option<Expr> {
     let mut known: HashSet<ExprId> = plan.children.iter().flat_map(|c| c.output()).map(|a| a.id).collect();
     match &plan.operator {
+        Operator::InMemoryTableScan(s) => known.extend(s.relation_output.iter().map(|a| a.id)),
         Operator::FileScan(s) => known.extend(s.table_output.iter().map(|a| a.id)),
         Operator::Aggregate(a) => {
             known.extend(a.calls.iter().filter(|c| c.mode.gives_results()).map(|c| c.result.id));

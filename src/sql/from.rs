@@ -190,12 +190,12 @@ impl Binder<'_> {
         let parts: Vec<String> = name.iter().map(|i| i.value.clone()).collect();
         match self.catalog.resolve(&parts) {
             Some(CatalogEntry::View(query)) => Ok(Relation::new(self.instantiate(&query, &[])?, &parts)),
-            Some(CatalogEntry::Table(source)) => Ok(Relation::new(relation(&parts.join("."), source), &parts)),
+            Some(CatalogEntry::Table(source)) => Ok(Relation::new(LogicalPlan::relation(&parts.join("."), source), &parts)),
             None => match parts.as_slice() {
                 [format, path] if ["parquet", "csv", "json", "arrow"].contains(&format.to_ascii_lowercase().as_str()) => {
                     let source = datasource::open_path(path, Some(&format.to_ascii_lowercase()), &BTreeMap::new())
                         .map_err(|e| e.at(ident_location(name)))?;
-                    Ok(Relation::new(relation(&parts.join("."), source), &[]))
+                    Ok(Relation::new(LogicalPlan::relation(&parts.join("."), source), &[]))
                 }
                 _ => Err(self.no_table(name)),
             },
@@ -363,12 +363,6 @@ impl Binder<'_> {
         let input = Box::new(attach(from.plan, pending.applies));
         Ok(Relation { plan: LogicalPlan::Generate { generator, outer: view.outer, output, input }, columns, hint: from.hint })
     }
-}
-
-/// A mention of a table, with fresh ids.
-pub(super) fn relation(name: &str, source: std::sync::Arc<dyn datasource::TableSource>) -> LogicalPlan {
-    let output = source.schema().fields.iter().map(|f| Attribute::new(f.name.clone(), f.data_type.clone(), f.nullable)).collect();
-    LogicalPlan::Relation { name: name.into(), source, output }
 }
 
 /// The relation under its alias, which hides the names below it.

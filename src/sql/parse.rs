@@ -46,9 +46,10 @@ pub(super) enum Statement {
     ShowColumns { name: Vec<Ident> },
     Describe { name: Vec<Ident> },
     DescribeQuery { query: Box<Query> },
-    Cache { name: Vec<Ident>, lazy: bool, query: Option<Box<Query>> },
+    Cache { name: Vec<Ident>, lazy: bool, options: BTreeMap<String, String>, query: Option<Box<Query>> },
     Uncache { name: Vec<Ident>, if_exists: bool },
     ClearCache,
+    Refresh { name: Vec<Ident> },
 }
 
 /// Head of `CREATE TABLE` or `CREATE TEMPORARY VIEW … USING`.
@@ -252,8 +253,13 @@ impl Head<'_, '_> {
                 self.expect_word("CACHE")?;
                 Ok(Statement::ClearCache)
             }
+            "REFRESH" => {
+                self.0.advance_token();
+                self.words(&["TABLE"]);
+                Ok(Statement::Refresh { name: self.name()? })
+            }
             "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM" => self.query().map(Statement::Query),
-            "UPDATE" | "DELETE" | "MERGE" | "ALTER" | "TRUNCATE" | "USE" | "GRANT" | "REVOKE" | "ANALYZE" | "REFRESH" => {
+            "UPDATE" | "DELETE" | "MERGE" | "ALTER" | "TRUNCATE" | "USE" | "GRANT" | "REVOKE" | "ANALYZE" => {
                 Err(Error::unsupported(format!("{} is not supported.", first.value.to_ascii_uppercase())).at(location(start.span.start)))
             }
             other => {
@@ -457,11 +463,15 @@ impl Head<'_, '_> {
         let lazy = self.words(&["LAZY"]);
         self.expect_word("TABLE")?;
         let name = self.name()?;
-        let query = match self.words(&["AS"]) || self.peek_word("SELECT") {
+        let mut options = BTreeMap::new();
+        if self.words(&["OPTIONS"]) {
+            self.options(&mut options)?;
+        }
+        let query = match self.words(&["AS"]) || self.peek_word("SELECT") || self.peek_word("WITH") {
             true => Some(self.query()?),
             false => None,
         };
-        Ok(Statement::Cache { name, lazy, query })
+        Ok(Statement::Cache { name, lazy, options, query })
     }
 
     fn name(&mut self) -> Result<Vec<Ident>> {

@@ -14,7 +14,7 @@ use super::set_ops::cast_columns;
 use super::{Binder, CatalogView, literal};
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Field, Result, Scalar, Schema, Settings};
 use crate::expr::{Expr, coerce};
-use crate::logical::{BoundQuery, LogicalPlan};
+use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
 use crate::planning::ExplainLevel;
 
 /// A statement, ready to run.
@@ -82,10 +82,11 @@ pub enum BoundStatement {
     Describe {
         columns: Vec<Field>,
     },
-    /// `CACHE [LAZY] TABLE name [AS query]`.
+    /// `CACHE [LAZY] TABLE name [OPTIONS ('storageLevel' 'MEMORY_ONLY')] [AS query]`.
     Cache {
         name: Vec<String>,
         lazy: bool,
+        level: StorageLevel,
         query: Option<BoundQuery>,
     },
     Uncache {
@@ -93,6 +94,10 @@ pub enum BoundStatement {
         if_exists: bool,
     },
     ClearCache,
+    /// `REFRESH TABLE name`: looks at the files anew, and caches anew what is cached of them.
+    Refresh {
+        name: Vec<String>,
+    },
 }
 
 /// Resolves the names and types of a statement.
@@ -178,7 +183,9 @@ impl Binder<'_> {
                 BoundStatement::Describe { columns: fields(&self.table(name)?.plan) }
             }
             Statement::DescribeQuery { query } => BoundStatement::Describe { columns: fields(&self.query(query, None)?.plan) },
-            Statement::Cache { name, lazy, query } => {
+            Statement::Cache { name, lazy, options, query } => {
+                let level = options.get("storagelevel").map_or(Ok(StorageLevel::MEMORY_AND_DISK), |l| l.parse());
+                let level = level.map_err(|e| e.at(ident_location(name)))?;
                 let query = match query {
                     Some(q) => Some(self.template(q, &[], None)?),
                     None => {
@@ -186,10 +193,14 @@ impl Binder<'_> {
                         None
                     }
                 };
-                BoundStatement::Cache { name: strings(name), lazy: *lazy, query }
+                BoundStatement::Cache { name: strings(name), lazy: *lazy, level, query }
             }
             Statement::Uncache { name, if_exists } => BoundStatement::Uncache { name: strings(name), if_exists: *if_exists },
             Statement::ClearCache => BoundStatement::ClearCache,
+            Statement::Refresh { name } => {
+                self.table(name)?;
+                BoundStatement::Refresh { name: strings(name) }
+            }
         })
     }
 

@@ -63,7 +63,7 @@ fn prune_node(plan: LogicalPlan, needed: &Needed) -> Result<LogicalPlan> {
             let keep = kept(&output, needed);
             LocalRelation { output: retain(output, &keep), rows: rows.into_iter().map(|row| retain(row, &keep)).collect() }
         }
-        leaf @ (OneRowRelation | Range { .. }) => leaf,
+        leaf @ (InMemoryRelation(_) | OneRowRelation | Range { .. }) => leaf,
         Project { mut list, input } => {
             list.retain(|e| needed.contains(&e.to_attribute().id));
             let below = with(&Needed::new(), &list);

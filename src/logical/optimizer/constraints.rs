@@ -47,6 +47,7 @@ pub fn constraints(plan: &LogicalPlan) -> Vec<Expr> {
         | LogicalPlan::Repartition { input, .. }
         | LogicalPlan::Coalesce { input, .. } => constraints(input),
         LogicalPlan::Relation { .. }
+        | LogicalPlan::InMemoryRelation(_)
         | LogicalPlan::LocalRelation { .. }
         | LogicalPlan::OneRowRelation
         | LogicalPlan::Range { .. }

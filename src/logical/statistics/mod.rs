@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 pub use cardinality::{EquiJoin, KeyColumn, key_column};
 pub use selectivity::{over_both as selectivity_over_both, selectivity};
 
-use super::{Join, JoinType, LogicalPlan};
+use super::{InMemoryRelation, Join, JoinType, LogicalPlan};
 use crate::base::{Attribute, DataType, ExprId, Scalar};
 use crate::datasource::TableStatistics;
 use crate::expr::{ArithmeticOp, ComparisonOp, Expr};
@@ -83,6 +83,7 @@ fn estimate_node(plan: &LogicalPlan) -> Statistics {
             let position = |a: &Attribute| names.get(a.name.as_ref()).copied();
             table(source.statistics(), output, position, row_size_of_fields(source.schema()))
         }
+        LogicalPlan::InMemoryRelation(r) => cached(r),
         LogicalPlan::LocalRelation { output, rows } => local(output, rows),
         LogicalPlan::OneRowRelation => Statistics::with_rows(1.0, &[], HashMap::new()),
         LogicalPlan::Range { start, end, step, output, .. } => range(*start, *end, *step, output),
@@ -203,6 +204,23 @@ fn table(known: &TableStatistics, output: &[Attribute], position: impl Fn(&Attri
         })
         .collect();
     Statistics::with_rows(rows, output, columns)
+}
+
+/// Exact once the rows are there; their size is that held in memory.
+fn cached(relation: &InMemoryRelation) -> Statistics {
+    let InMemoryRelation { output, rows } = relation;
+    let position = |a: &Attribute| output.iter().position(|o| o.id == a.id);
+    match rows.computed() {
+        Some(source) => {
+            let known = source.statistics();
+            Statistics { size_bytes: known.size_bytes.max(1), ..table(known, output, position, row_size(output)) }
+        }
+        None => {
+            let expected = rows.expected();
+            let column = |(own, theirs): (&Attribute, &Attribute)| Some((own.id, expected.columns.get(&theirs.id)?.clone()));
+            Statistics { columns: output.iter().zip(&rows.output()).filter_map(column).collect(), ..expected.clone() }
+        }
+    }
 }
 
 /// Integers between the bounds, or the rows if fewer: exact for dense keys, which is where it matters.

@@ -7,38 +7,61 @@ use arrow::datatypes::SchemaRef;
 
 use super::{FileScan, LocalTableScan};
 use crate::base::schema::arrow_schema;
-use crate::base::{Error, Result};
-use crate::datasource::ScanRequest;
+use crate::base::{Attribute, Error, Result};
+use crate::datasource::{ScanRequest, TableSource};
+use crate::expr::Expr;
 use crate::expr::evaluate::scalar;
 use crate::operators::SparkPlan;
 use crate::operators::execute::bind_all;
 use crate::operators::stream::{batch_stream, make_batch, with_schema};
 use crate::rdd::{QueryContext, Rdd};
 
+/// What is read of a source.
+pub struct Scanned<'a> {
+    pub source: &'a dyn TableSource,
+    /// All columns of the source as attributes.
+    pub columns: &'a [Attribute],
+    /// Those read.
+    pub output: &'a [Attribute],
+    pub partition_filters: &'a [Expr],
+    pub data_filters: &'a [Expr],
+}
+
+/// The partitions that the source plans.
+///
+/// # Errors
+/// Those of [`TableSource::plan_scan`].
+pub fn scan(name: impl Into<String>, scanned: &Scanned, context: &Arc<QueryContext>) -> Result<Rdd> {
+    let position = |a: &Attribute| scanned.columns.iter().position(|c| c.id == a.id);
+    let column = |a: &Attribute| position(a).ok_or_else(|| Error::internal(format!("the source of a scan has no column {a}")));
+    let request = ScanRequest {
+        columns: scanned.output.iter().map(column).collect::<Result<_>>()?,
+        partition_filters: bind_all(scanned.partition_filters, scanned.columns, context)?,
+        data_filters: bind_all(scanned.data_filters, scanned.columns, context)?,
+        settings: context.settings.clone(),
+    };
+    let partitions = scanned.source.plan_scan(&request)?;
+    let schema = arrow_schema(scanned.output);
+    Ok(Rdd::new(name, partitions.len(), vec![], move |p, _| {
+        let schema = schema.clone();
+        Ok(Box::new(partitions[p].open()?.map(move |batch| with_schema(batch?, &schema))))
+    }))
+}
+
 impl FileScan {
     /// One partition per packed split.
     ///
     /// # Errors
-    /// Those of [`crate::datasource::TableSource::plan_scan`].
+    /// Those of [`TableSource::plan_scan`].
     pub fn execute(&self, _plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
-        let position = |id| self.table_output.iter().position(|t| t.id == id);
-        let columns = self
-            .output
-            .iter()
-            .map(|a| position(a.id).ok_or_else(|| Error::internal(format!("table {} has no column {a}", self.name))))
-            .collect::<Result<_>>()?;
-        let request = ScanRequest {
-            columns,
-            partition_filters: bind_all(&self.partition_filters, &self.table_output, context)?,
-            data_filters: bind_all(&self.data_filters, &self.table_output, context)?,
-            settings: context.settings.clone(),
+        let scanned = Scanned {
+            source: self.source.as_ref(),
+            columns: &self.table_output,
+            output: &self.output,
+            partition_filters: &self.partition_filters,
+            data_filters: &self.data_filters,
         };
-        let partitions = self.source.plan_scan(&request)?;
-        let schema = arrow_schema(&self.output);
-        Ok(Rdd::new(format!("FileScan {}", self.name), partitions.len(), vec![], move |p, _| {
-            let schema = schema.clone();
-            Ok(Box::new(partitions[p].open()?.map(move |batch| with_schema(batch?, &schema))))
-        }))
+        scan(format!("FileScan {}", self.name), &scanned, context)
     }
 }
 

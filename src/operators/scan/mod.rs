@@ -3,7 +3,7 @@
 mod interpret;
 pub mod lower;
 
-pub use interpret::one_row;
+pub use interpret::{Scanned, one_row, scan};
 
 use std::sync::Arc;
 

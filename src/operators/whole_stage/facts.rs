@@ -14,6 +14,7 @@ use crate::operators::{Operator, SparkPlan};
 pub fn facts(plan: &SparkPlan) -> InputFacts {
     deep(|| match &plan.operator {
         Operator::FileScan(scan) => scan.facts(),
+        Operator::InMemoryTableScan(scan) => scan.facts(),
         // The child's rows, or some of them.
         Operator::Filter(_)
         | Operator::Sort(_)

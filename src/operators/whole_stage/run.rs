@@ -122,6 +122,8 @@ pub fn compiled_parts(plan: &Arc<SparkPlan>) -> Vec<Arc<SparkPlan>> {
 fn scanned_rows(plan: &SparkPlan) -> Option<u64> {
     match &plan.operator {
         Operator::FileScan(scan) => scan.source.statistics().row_count,
+        Operator::InMemoryTableScan(scan) => scan.cached.rows.get()?.statistics().row_count,
+        Operator::InputAdapter => scanned_rows(plan.child()),
         _ => None,
     }
 }

@@ -33,7 +33,9 @@ fn operator(plan: &SparkPlan) -> Result<(), String> {
         Operator::BroadcastHashJoin(o) | Operator::ShuffledHashJoin(o) => expressions(o.expressions()),
         // These are part of a stage as Spark has it, but run interpreted between its compiled loops.
         Operator::Range(_) | Operator::SortMergeJoin(_) | Operator::Sort(_) | Operator::LocalLimit(_) | Operator::GlobalLimit(_) => Ok(()),
-        Operator::LocalTableScan(_)
+        // Spark reads a cached table outside the stage.
+        Operator::InMemoryTableScan(_)
+        | Operator::LocalTableScan(_)
         | Operator::OneRowScan
         | Operator::Aggregate(_)
         | Operator::TakeOrderedAndProject(_)

@@ -16,7 +16,7 @@ use super::tree::{subqueries_of, subquery_name, visible, visible_children};
 
 /// Outline and blocks of the executed plan, then of its subqueries.
 pub fn formatted(physical: &PhysicalQuery, settings: &Settings) -> String {
-    let mut writer = Writer { physical, settings, numbers: HashMap::new(), out: String::new() };
+    let mut writer = Writer { physical, settings, numbers: HashMap::new(), relations: HashMap::new(), out: String::new() };
     let mut hosts = vec![];
     writer.plan(&physical.executed_plan, &mut hosts);
     let mut done: HashSet<SubqueryId> = HashSet::new();
@@ -50,6 +50,8 @@ struct Writer<'a> {
     settings: &'a Settings,
     /// Operators' numbers by node id, from 1, children before parents.
     numbers: HashMap<u64, usize>,
+    /// Numbers of what scans of cached queries read, by the scan's node id.
+    relations: HashMap<u64, usize>,
     out: String,
 }
 
@@ -71,9 +73,20 @@ impl<'a> Writer<'a> {
         for child in visible_children(plan, stage) {
             deep(|| self.number(child, nodes));
         }
-        let next = self.numbers.len() + 1;
-        self.numbers.insert(plan.id, next);
+        // A cached plan may be read twice.
+        if self.numbers.contains_key(&plan.id) {
+            return;
+        }
+        self.numbers.insert(plan.id, self.next());
         nodes.push((plan.clone(), stage));
+        if let Operator::InMemoryTableScan(scan) = &plan.operator {
+            self.relations.insert(plan.id, self.next());
+            deep(|| self.number(visible(&scan.cached.plan, None), nodes));
+        }
+    }
+
+    fn next(&self) -> usize {
+        self.numbers.len() + self.relations.len() + 1
     }
 
     fn outline(&mut self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), last: &mut Vec<bool>) {
@@ -81,6 +94,15 @@ impl<'a> Writer<'a> {
         let star = if stage.is_some() { "* " } else { "" };
         let name = NodeText::new(plan, self.physical, self.settings).formatted_name();
         let _ = writeln!(self.out, "{star}{name} ({})", self.numbers[&plan.id]);
+        if let Operator::InMemoryTableScan(scan) = &plan.operator {
+            // A level deeper than children would be.
+            last.extend([true, true]);
+            tree_prefix(last, &mut self.out);
+            let _ = writeln!(self.out, "InMemoryRelation ({})", self.relations[&plan.id]);
+            last.extend([true, true]);
+            deep(|| self.outline(visible(&scan.cached.plan, None), last));
+            last.truncate(last.len() - 4);
+        }
         let children = visible_children(plan, stage);
         for (i, child) in children.iter().enumerate() {
             last.push(i + 1 == children.len());
@@ -93,7 +115,7 @@ impl<'a> Writer<'a> {
         let text = NodeText::new(plan, self.physical, self.settings);
         let name = match &plan.operator {
             Operator::FileScan(_) => text.formatted_name(),
-            _ => plan.name().to_string(),
+            _ => text.name(),
         };
         let _ = write!(self.out, "\n({}) {name}", self.numbers[&plan.id]);
         if let Operator::ReusedExchange(_) = &plan.operator
@@ -107,6 +129,10 @@ impl<'a> Writer<'a> {
         self.out.push('\n');
         for (key, value) in lines(plan, &text) {
             let _ = writeln!(self.out, "{key}: {}", text.with_subqueries(value));
+        }
+        if let Operator::InMemoryTableScan(scan) = &plan.operator {
+            let (number, relation) = (self.relations[&plan.id], text.in_memory_relation(scan));
+            let _ = writeln!(self.out, "\n({number}) InMemoryRelation\nArguments: {relation}");
         }
     }
 }
@@ -161,7 +187,9 @@ fn lines(plan: &SparkPlan, text: &NodeText) -> Vec<(String, String)> {
             vec![("Join type".to_string(), j.join_type.to_string()), condition(&j.condition)]
         }
         Operator::ReusedExchange(_) => vec![output()],
-        Operator::LocalTableScan(_) | Operator::OneRowScan | Operator::Range(_) => [output()].into_iter().chain(arguments()).collect(),
+        Operator::InMemoryTableScan(_) | Operator::LocalTableScan(_) | Operator::OneRowScan | Operator::Range(_) => {
+            [output()].into_iter().chain(arguments()).collect()
+        }
         Operator::Union(_) => vec![],
         Operator::Sort(_)
         | Operator::TakeOrderedAndProject(_)

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use crate::base::{Attribute, DataType, Settings, settings};
 use crate::expr::{ComparisonOp, Expr, ScalarFunction};
 use crate::operators::{
-    Aggregate, AggregateCall, AggregateKind, AggregateMode, BroadcastMode, FileScan, Operator, Partitioning, SparkPlan,
+    Aggregate, AggregateCall, AggregateKind, AggregateMode, BroadcastMode, FileScan, InMemoryTableScan, Operator, Partitioning, SparkPlan,
 };
 use crate::planning::PhysicalQuery;
 
@@ -32,11 +32,26 @@ impl<'a> NodeText<'a> {
             Operator::TakeOrderedAndProject(_) => format!("{}({})", self.plan.name(), self.arguments()),
             Operator::ReusedExchange(_) => format!("{} {}", self.plan.name(), self.arguments()),
             _ => {
-                let arguments = self.arguments();
-                if arguments.is_empty() { self.plan.name().to_string() } else { format!("{} {arguments}", self.plan.name()) }
+                let (name, arguments) = (self.name(), self.arguments());
+                if arguments.is_empty() { name } else { format!("{name} {arguments}") }
             }
         };
         self.with_subqueries(line)
+    }
+
+    /// The node's name; that of a table cached by name has it.
+    pub fn name(&self) -> String {
+        match &self.plan.operator {
+            Operator::InMemoryTableScan(InMemoryTableScan { cached, .. }) if let Some(name) = &cached.name => {
+                format!("Scan In-memory table {name}")
+            }
+            _ => self.plan.name().to_string(),
+        }
+    }
+
+    /// The relation that a scan of a cached query reads, after its name.
+    pub fn in_memory_relation(&self, scan: &InMemoryTableScan) -> String {
+        format!("{}, {}", self.list(&scan.relation_output), scan.cached.level)
     }
 
     /// The node's name in the formatted form: a scan has its table's.
@@ -49,7 +64,7 @@ impl<'a> NodeText<'a> {
             Operator::SortMergeJoin(j) => format!("{} {}", self.plan.name(), j.join_type),
             Operator::BroadcastNestedLoopJoin(j) => format!("{} {} {}", self.plan.name(), j.join_type, j.build.name()),
             Operator::CartesianProduct(j) => format!("{} {}", self.plan.name(), j.join_type),
-            _ => self.plan.name().to_string(),
+            _ => self.name(),
         }
     }
 
@@ -57,6 +72,10 @@ impl<'a> NodeText<'a> {
     pub fn arguments(&self) -> String {
         let parts: Vec<String> = match &self.plan.operator {
             Operator::FileScan(_) | Operator::Aggregate(_) => vec![],
+            Operator::InMemoryTableScan(s) => {
+                let filters = (!s.filters.is_empty()).then(|| self.list(&s.filters));
+                (!s.output.is_empty()).then(|| self.list(&s.output)).into_iter().chain(filters).collect()
+            }
             Operator::LocalTableScan(s) if s.rows.is_empty() => vec!["<empty>".into(), self.list(&s.output)],
             Operator::LocalTableScan(s) => vec![self.list(&s.output)],
             Operator::OneRowScan => vec!["[]".into()],

@@ -8,7 +8,7 @@ use crate::base::Settings;
 use crate::expr::{Expr, SubqueryId};
 use crate::logical::display::tree_prefix;
 use crate::operators::plan::deep;
-use crate::operators::{Operator, SparkPlan};
+use crate::operators::{InMemoryTableScan, Operator, SparkPlan};
 use crate::planning::{PhysicalQuery, PhysicalSubquery};
 
 use super::Details;
@@ -96,6 +96,9 @@ impl<'a> Printer<'a> {
 
             let children = visible_children(plan, stage);
             let subqueries = subqueries_of(plan, self.physical);
+            if let Operator::InMemoryTableScan(scan) = &plan.operator {
+                self.in_memory_relation(plan, scan, subqueries.is_empty(), last, out);
+            }
             for (i, subquery) in subqueries.iter().enumerate() {
                 // Subqueries hang between a node and its children, a level deeper than these.
                 last.push(children.is_empty());
@@ -117,6 +120,17 @@ impl<'a> Printer<'a> {
                 last.pop();
             }
         });
+    }
+
+    /// The relation of a scan of a cached query and below it, a level deeper than children would be, the plan that computes it.
+    fn in_memory_relation(&self, plan: &SparkPlan, scan: &InMemoryTableScan, only: bool, last: &mut Vec<bool>, out: &mut String) {
+        last.extend([true, only]);
+        tree_prefix(last, out);
+        let relation = NodeText::new(plan, self.physical, self.settings).in_memory_relation(scan);
+        let _ = writeln!(out, "InMemoryRelation {relation}");
+        last.extend([true, true]);
+        Printer { details: None, ..*self }.node(visible(&scan.cached.plan, None), last, &mut HashSet::new(), out);
+        last.truncate(last.len() - 4);
     }
 
     fn metrics(&self, plan: &SparkPlan, out: &mut String) {

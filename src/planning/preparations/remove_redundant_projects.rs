@@ -29,6 +29,7 @@ fn remove(plan: Arc<SparkPlan>, ordered: bool) -> Arc<SparkPlan> {
         | Operator::BroadcastNestedLoopJoin(_)
         | Operator::CartesianProduct(_) => ordered,
         Operator::FileScan(_)
+        | Operator::InMemoryTableScan(_)
         | Operator::LocalTableScan(_)
         | Operator::OneRowScan
         | Operator::Range(_)

@@ -71,6 +71,7 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
             Err(Error::internal(format!("{} was not rewritten before physical planning", logical.name())))
         }
         LogicalPlan::Relation { .. }
+        | LogicalPlan::InMemoryRelation(_)
         | LogicalPlan::Join(_)
         | LogicalPlan::Aggregate { .. }
         | LogicalPlan::Window { .. }

@@ -64,16 +64,16 @@ fn has_subquery(e: &Expr) -> bool {
 
 /// Projections and filters over a relation, as one projection (absent: all columns) over one list of conjuncts, all in terms of
 /// the relation's columns.
-struct PhysicalOperation<'a> {
-    list: Option<Vec<Expr>>,
-    filters: Vec<Expr>,
-    relation: &'a LogicalPlan,
+pub(super) struct PhysicalOperation<'a> {
+    pub list: Option<Vec<Expr>>,
+    pub filters: Vec<Expr>,
+    pub relation: &'a LogicalPlan,
 }
 
 impl<'a> PhysicalOperation<'a> {
-    fn collect(plan: &'a LogicalPlan) -> Option<Self> {
+    pub fn collect(plan: &'a LogicalPlan) -> Option<Self> {
         match plan {
-            LogicalPlan::Relation { .. } => Some(Self { list: None, filters: vec![], relation: plan }),
+            LogicalPlan::Relation { .. } | LogicalPlan::InMemoryRelation(_) => Some(Self { list: None, filters: vec![], relation: plan }),
             LogicalPlan::Project { list, input } => {
                 let below = Self::collect(input)?;
                 let list = match &below.list {

@@ -3,6 +3,7 @@
 pub mod aggregation;
 pub mod basic_operators;
 pub mod file_source;
+pub mod in_memory_scans;
 pub mod join_selection;
 pub mod special_limits;
 pub mod window;

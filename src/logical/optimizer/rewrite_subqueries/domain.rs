@@ -140,9 +140,11 @@ impl Pushing<'_> {
             LogicalPlan::SetOperation { .. } | LogicalPlan::Apply(_) | LogicalPlan::WindowGroupLimit { .. } => {
                 Err(Error::internal("set operations, nested subqueries and group limits do not occur where correlation is undone"))
             }
-            LogicalPlan::Relation { .. } | LogicalPlan::LocalRelation { .. } | LogicalPlan::OneRowRelation | LogicalPlan::Range { .. } => {
-                Err(Error::internal("a leaf cannot be correlated"))
-            }
+            LogicalPlan::Relation { .. }
+            | LogicalPlan::InMemoryRelation(_)
+            | LogicalPlan::LocalRelation { .. }
+            | LogicalPlan::OneRowRelation
+            | LogicalPlan::Range { .. } => Err(Error::internal("a leaf cannot be correlated")),
         }
     }
 

@@ -35,6 +35,7 @@ pub fn pull_up(plan: LogicalPlan, outer: &BTreeSet<ExprId>) -> Result<Option<Dec
                 Ok(Some(Decorrelated { plan: LogicalPlan::Generate { generator, outer: keep, output, input: Box::new(d.plan) }, ..d }))
             }
             LogicalPlan::Relation { .. }
+            | LogicalPlan::InMemoryRelation(_)
             | LogicalPlan::LocalRelation { .. }
             | LogicalPlan::OneRowRelation
             | LogicalPlan::Range { .. }
