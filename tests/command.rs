@@ -161,3 +161,48 @@ fn bench_compares_modes() {
     let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!((&first["suite"], &first["query"], &first["rows"]), (&"tpch".into(), &1.into(), &4.into()));
 }
+
+#[test]
+fn warnings_go_to_standard_error() {
+    let join = "FROM orders o JOIN customers c ON o.customer_id = c.id";
+    let window =
+        "No Partition Defined for Window operation! Moving all data to a single partition, this can cause serious performance degradation.";
+    for (sql, expected) in [
+        (format!("SELECT /*+ FOO(o) */ count(*) {join}"), vec!["Unrecognized hint: FOO(o)"]),
+        (format!("SELECT /*+ REBALANCE(3) */ count(*) {join}"), vec!["Unrecognized hint: REBALANCE(3)"]),
+        (format!("SELECT /*+ MAPJOIN(x) */ count(*) {join}"), vec!["Count not find relation 'x' specified in hint 'MAPJOIN(x)'."]),
+        // An alias hides the name of the table.
+        (
+            format!("SELECT /*+ MERGE(orders) */ count(*) {join}"),
+            vec!["Count not find relation 'orders' specified in hint 'MERGE(orders)'."],
+        ),
+        (
+            "SELECT /*+ BROADCAST(orders) */ count(*) FROM orders".into(),
+            vec!["A join hint (strategy=broadcast) is specified but it is not part of a join relation."],
+        ),
+        (
+            format!("SELECT /*+ MERGE(o), BROADCAST(o) */ count(*) {join}"),
+            vec!["Hint (strategy=broadcast) is overridden by another hint and will not take effect."],
+        ),
+        (
+            "SELECT /*+ BROADCAST(o) */ count(*) FROM orders o LEFT JOIN customers c ON o.customer_id = c.id".into(),
+            vec!["Hint (strategy=broadcast) is not supported in the query: build left for left outer join."],
+        ),
+        ("SELECT rank() OVER (ORDER BY order_id) AS r FROM orders".into(), vec![window]),
+        (format!("SELECT /*+ SHUFFLE_HASH(o), BROADCAST(c) */ count(*) {join}"), vec![]),
+        (
+            format!(
+                "WITH x AS (SELECT /*+ MERGE(o) */ o.* {join}) SELECT /*+ BROADCAST(x) */ count(*) FROM x JOIN orders y USING (order_id)"
+            ),
+            vec![],
+        ),
+        ("SELECT count(*) FROM orders WHERE customer_id IN (SELECT /*+ MERGE(customers) */ id FROM customers)".into(), vec![]),
+    ] {
+        let output = run(&["query", "--data", "fixtures/sales", "--format", "csv", &sql]);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{sql}");
+        let expected: String = expected.into_iter().map(|w| format!("warning: {w}\n")).collect();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected, "{sql}");
+    }
+    let explained = run(&["query", "--data", "fixtures/sales", "EXPLAIN SELECT /*+ FOO */ 1"]);
+    assert_eq!(String::from_utf8_lossy(&explained.stderr), "warning: Unrecognized hint: FOO()\n");
+}

@@ -77,7 +77,7 @@ fn joins() -> Result<()> {
         .clone()
         .alias("a")
         .join(
-            &people.clone().alias("b").hint("broadcast")?,
+            &people.clone().alias("b").hint("broadcast"),
             col("a.team").eq(col("b.team")).and(col("a.id").lt(col("b.id"))),
             JoinType::Inner,
         )?

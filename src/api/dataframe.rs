@@ -20,7 +20,7 @@ use crate::datasource::write::{ResultFormat, render};
 use crate::execution::scheduler::Stream;
 use crate::execution::{CacheInfo, QueryExecution};
 use crate::expr::{Expr, coerce};
-use crate::logical::{BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan, StorageLevel};
+use crate::logical::{BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan, RepartitionKind, StorageLevel};
 use crate::planning::ExplainLevel;
 
 /// A query that has not run. Verbs resolve names at once, so a wrong name is an error where it is written.
@@ -29,7 +29,8 @@ pub struct DataFrame {
     session: Session,
     query: BoundQuery,
     qualifiers: Qualifiers,
-    hint: Option<JoinHintStrategy>,
+    /// What its statement and its hints warned of.
+    warnings: Vec<String>,
     parse: Duration,
 }
 
@@ -71,11 +72,16 @@ impl DataFrame {
     }
 
     pub(crate) fn from_query(session: Session, query: BoundQuery) -> Self {
-        Self { session, query, qualifiers: Qualifiers::new(), hint: None, parse: Duration::ZERO }
+        Self { session, query, qualifiers: Qualifiers::new(), warnings: vec![], parse: Duration::ZERO }
     }
 
     pub(crate) fn parsed_in(mut self, time: Duration) -> Self {
         self.parse = time;
+        self
+    }
+
+    pub(crate) fn warned(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
         self
     }
 
@@ -264,13 +270,12 @@ impl DataFrame {
             }
             JoinOn::Nothing => None,
         };
-        let hint = JoinHint { left: self.hint, right: right.hint };
         let mut subqueries = self.query.subqueries;
         subqueries
             .extend(right.query.subqueries.into_iter().filter(|(id, _)| !subqueries.iter().any(|(s, _)| s == id)).collect::<Vec<_>>());
         let (left, right) = (Box::new(self.query.plan), Box::new(right.query.plan));
-        let plan = LogicalPlan::Join(Join { left, right, join_type: how, condition, hint });
-        let joined = Self { query: BoundQuery { plan, subqueries }, qualifiers, hint: None, ..self };
+        let plan = LogicalPlan::Join(Join { left, right, join_type: how, condition, hint: JoinHint::default() });
+        let joined = Self { query: BoundQuery { plan, subqueries }, qualifiers, ..self };
         match list {
             Some(list) => joined.project(list),
             None => Ok(joined),
@@ -365,24 +370,21 @@ impl DataFrame {
         self.map_plan(|input| LogicalPlan::Distinct { input })
     }
 
-    /// Advice for the next join of these rows: `broadcast`, `merge`, `shuffle_hash`, `shuffle_replicate_nl`.
-    ///
-    /// # Errors
-    /// `InvalidParameter` for any other word.
-    pub fn hint(mut self, name: &str) -> Result<Self> {
-        self.hint = Some(match name.to_ascii_lowercase().as_str() {
-            "broadcast" | "broadcastjoin" | "mapjoin" => JoinHintStrategy::Broadcast,
-            "merge" | "shuffle_merge" | "mergejoin" => JoinHintStrategy::Merge,
-            "shuffle_hash" => JoinHintStrategy::ShuffleHash,
-            "shuffle_replicate_nl" => JoinHintStrategy::ShuffleReplicateNl,
-            other => return Err(Error::new(ErrorClass::InvalidParameter, format!("there is no hint `{other}`."))),
-        });
-        Ok(self)
+    /// Advice for the next join of these rows: `broadcast`, `merge`, `shuffle_hash`, `shuffle_replicate_nl`. Any other word is
+    /// ignored with a warning.
+    pub fn hint(mut self, name: &str) -> Self {
+        match JoinHintStrategy::parse(name) {
+            Some(strategy) => self.map_plan(|input| LogicalPlan::Hint { strategy, input }),
+            None => {
+                self.warnings.push(format!("Unrecognized hint: {name}()"));
+                self
+            }
+        }
     }
 
     /// The rows dealt out evenly to `n` partitions.
     pub fn repartition(self, n: usize) -> Self {
-        self.map_plan(|input| LogicalPlan::Repartition { partitions: Some(n.max(1)), by: vec![], range: false, input })
+        self.map_plan(|input| LogicalPlan::Repartition { partitions: Some(n.max(1)), by: vec![], kind: RepartitionKind::Hash, input })
     }
 
     /// The rows dealt out to partitions by the hash of columns.
@@ -391,7 +393,7 @@ impl DataFrame {
     /// Those of resolving the columns.
     pub fn repartition_by<C: Into<Column>>(self, n: Option<usize>, by: impl IntoIterator<Item = C>) -> Result<Self> {
         let by = self.with_scope(|s| columns(by).iter().map(|c| s.order(c)).collect::<Result<_>>())?;
-        Ok(self.map_plan(|input| LogicalPlan::Repartition { partitions: n, by, range: false, input }))
+        Ok(self.map_plan(|input| LogicalPlan::Repartition { partitions: n, by, kind: RepartitionKind::Hash, input }))
     }
 
     /// At most `n` partitions, without a shuffle.
@@ -447,7 +449,7 @@ impl DataFrame {
     /// # Errors
     /// `ResourceExhausted` when worker threads cannot be started.
     pub fn query_execution(&self) -> Result<QueryExecution> {
-        self.session.query_execution(self.query.clone(), self.parse)
+        Ok(self.session.query_execution(self.query.clone(), self.parse)?.warned(self.warnings.clone()))
     }
 
     /// All rows.
@@ -551,6 +553,12 @@ impl DataFrame {
     /// Those of planning.
     pub fn explain(&self, level: ExplainLevel) -> Result<String> {
         self.query_execution()?.explain(level)
+    }
+
+    /// What the statement behind this frame, and its hints, gave reason to warn of; planning may add to it
+    /// ([`QueryExecution::warnings`]).
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The text of an `EXPLAIN` statement; nothing for other frames.

@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 
 use super::catalog::Catalog;
 use super::dataframe::DataFrame;
-use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Schema, Settings};
+use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Schema, Settings, warning};
 use crate::datasource::{self, FileTable, MemoryTable, TableSource};
 use crate::execution::{QueryExecution, Scheduler};
 use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
@@ -152,8 +152,8 @@ impl Session {
     /// Those of resolving, and for a command of running it.
     pub fn run(&self, statement: &ParsedStatement) -> Result<DataFrame> {
         let start = Instant::now();
-        let bound = sql::bind(statement, self.catalog(), &self.settings())?;
-        Ok(super::statement::run(self, bound)?.parsed_in(start.elapsed()))
+        let (bound, warnings) = warning::gather(|| sql::bind(statement, self.catalog(), &self.settings()));
+        Ok(super::statement::run(self, bound?)?.parsed_in(start.elapsed()).warned(warnings))
     }
 
     /// A table or view by name.

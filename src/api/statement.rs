@@ -188,8 +188,9 @@ fn cache(session: &Session, name: &str, lazy: bool, level: StorageLevel, query: 
 }
 
 fn explain(session: &Session, level: ExplainLevel, query: BoundQuery) -> Result<DataFrame> {
-    let plan = session.query_execution(query, std::time::Duration::ZERO)?.explain(level)?;
-    Ok(literal_rows(session, &[("plan", DataType::String)], vec![vec![text(&plan)]]))
+    let execution = session.query_execution(query, std::time::Duration::ZERO)?;
+    let plan = execution.explain(level)?;
+    Ok(literal_rows(session, &[("plan", DataType::String)], vec![vec![text(&plan)]]).warned(execution.warnings()))
 }
 
 fn setting_rows(session: &Session, key: Option<&str>) -> Result<DataFrame> {

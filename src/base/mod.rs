@@ -8,6 +8,7 @@ pub mod random;
 pub mod scalar;
 pub mod schema;
 pub mod settings;
+pub mod warning;
 
 pub use error::{Error, ErrorClass, Location, Result};
 pub use scalar::Scalar;

@@ -44,6 +44,7 @@ settings! {
     AUTO_BROADCAST_JOIN_THRESHOLD = "sql.autoBroadcastJoinThreshold", Kind::Size, "2g", "10MB", "A join side estimated at most this large is broadcast; -1 never.";
     PREFER_SORT_MERGE_JOIN = "sql.join.preferSortMergeJoin", Kind::Bool, "false", "true", "Sort-merge rather than shuffled hash join where both would do.";
     SHUFFLED_HASH_JOIN_FACTOR = "sql.shuffledHashJoinFactor", Kind::Int, "3", "3", "A side this many times smaller may be the build side of a shuffled hash join.";
+    OPTIMIZE_NULL_AWARE_ANTI_JOIN = "sql.optimizeNullAwareAntiJoin", Kind::Bool, "true", "true", "NOT IN over one column by a hash table rather than by comparing all pairs.";
     ADAPTIVE_ENABLED = "sql.adaptive.enabled", Kind::Bool, "false", "false", "Re-plan between stages for the sizes that arrived.";
     ANSI_ENABLED = "sql.ansi.enabled", Kind::Bool, "true", "true", "Overflow, division by zero and invalid casts are errors; only true is supported.";
     CODEGEN_ENABLED = "sql.codegen.wholeStage", Kind::Bool, "true", "true", "Group operators into compiled stages.";

@@ -50,6 +50,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         session.run(statement)?;
     }
     let execution = session.run(last)?.query_execution()?;
+    execution.physical()?;
+    output::warn(&execution.warnings());
     if arguments.json {
         return output::print(&crate::planning::explain_json(execution.physical()?));
     }

@@ -67,8 +67,17 @@ pub(super) fn to_file(frame: &DataFrame, path: &Path, format: Option<ResultForma
         None => path.extension().map(|e| e.to_string_lossy()).unwrap_or_default().parse()?,
     };
     let execution = frame.query_execution()?;
+    execution.physical()?;
+    warn(&execution.warnings());
     progress.during(&execution, || write::file(path, format, &execution.output(), execution.to_local_iterator()?))?;
     Ok(execution.timings())
+}
+
+/// Tells on standard error what a user should know of a query.
+pub(super) fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
 }
 
 /// For clap.

@@ -57,10 +57,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs a frame and writes its rows to standard output, once all are there: a failing query prints no part of its result.
 fn print(frame: &DataFrame, format: ResultFormat, progress: Progress) -> Result<PhaseTimings> {
     if let Some(text) = frame.explanation() {
+        output::warn(frame.warnings());
         output::print(text)?;
         return Ok(PhaseTimings::default());
     }
     let execution = frame.query_execution()?;
+    execution.physical()?;
+    output::warn(&execution.warnings());
     let batches = progress.during(&execution, || execution.collect())?;
     output::to_stdout(&execution.output(), batches, format)?;
     Ok(execution.timings())

@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 
 use super::scheduler::Stream;
 use super::{CacheManager, Scheduler};
-use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, Settings};
+use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, Settings, warning};
 use crate::datasource::BatchStream;
 use crate::expr::evaluate::scalar;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
@@ -42,6 +42,7 @@ pub struct QueryExecution {
     optimized: OnceLock<Result<BoundQuery>>,
     physical: OnceLock<Result<PhysicalQuery>>,
     timings: Mutex<PhaseTimings>,
+    warnings: Mutex<Vec<String>>,
     last_run: Mutex<Option<Arc<QueryContext>>>,
 }
 
@@ -56,6 +57,7 @@ impl QueryExecution {
             optimized: OnceLock::new(),
             physical: OnceLock::new(),
             timings: Mutex::new(PhaseTimings { parse, ..PhaseTimings::default() }),
+            warnings: Mutex::new(vec![]),
             last_run: Mutex::new(None),
         }
     }
@@ -63,6 +65,33 @@ impl QueryExecution {
     /// Reads what is cached there when it is planned.
     pub fn with_cache(self, cache: Arc<CacheManager>) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// With what was warned of before this phase.
+    pub fn warned(self, warnings: Vec<String>) -> Self {
+        self.lock(&self.warnings).extend(warnings);
+        self
+    }
+
+    /// What a user should know of the query: hints that cannot be followed, plans that will be slow. Those of the phases so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.lock(&self.warnings).clone()
+    }
+
+    fn lock<'m, T>(&self, mutex: &'m Mutex<T>) -> std::sync::MutexGuard<'m, T> {
+        mutex.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Runs a phase, keeping what it warns of.
+    fn phase<T>(&self, f: impl FnOnce() -> T) -> T {
+        let (result, new) = warning::gather(f);
+        let mut known = self.lock(&self.warnings);
+        for warning in new {
+            if !known.contains(&warning) {
+                known.push(warning);
+            }
+        }
+        result
     }
 
     /// The plan as written. Names are resolved while binding, so this is [`Self::analyzed`].
@@ -96,7 +125,7 @@ impl QueryExecution {
                 Some(cache) => cache.use_cached(self.query.clone()),
                 None => Ok(self.query.clone()),
             };
-            let optimized = query.and_then(|query| optimizer::optimize(query, &self.settings));
+            let optimized = query.and_then(|query| self.phase(|| optimizer::optimize(query, &self.settings)));
             self.timed(|t| t.optimize = start.elapsed());
             optimized
         });
@@ -117,7 +146,7 @@ impl QueryExecution {
         let optimized = self.optimized()?;
         let computed = self.physical.get_or_init(|| {
             let start = Instant::now();
-            let physical = planning::plan(optimized.clone(), &self.settings);
+            let physical = self.phase(|| planning::plan(optimized.clone(), &self.settings));
             self.timed(|t| t.plan = start.elapsed());
             physical
         });
@@ -145,23 +174,23 @@ impl QueryExecution {
     }
 
     pub fn timings(&self) -> PhaseTimings {
-        *self.timings.lock().unwrap_or_else(|e| e.into_inner())
+        *self.lock(&self.timings)
     }
 
     fn timed(&self, set: impl FnOnce(&mut PhaseTimings)) {
-        set(&mut self.timings.lock().unwrap_or_else(|e| e.into_inner()));
+        set(&mut self.lock(&self.timings));
     }
 
     /// The context of the last action: its metrics and jobs.
     pub fn last_run(&self) -> Option<Arc<QueryContext>> {
-        self.last_run.lock().unwrap_or_else(|e| e.into_inner()).clone()
+        self.lock(&self.last_run).clone()
     }
 
     /// A new run: subqueries answered, broadcasts started.
     fn start(&self) -> Result<(Arc<QueryContext>, &Arc<SparkPlan>)> {
         let physical = self.physical()?;
         let context = QueryContext::new(self.settings.clone(), self.scheduler.clone());
-        *self.last_run.lock().unwrap_or_else(|e| e.into_inner()) = Some(context.clone());
+        *self.lock(&self.last_run) = Some(context.clone());
         for subquery in &physical.subqueries {
             let value = single_value(&subquery.executed_plan, &context)?;
             context.set_subquery(subquery.id, value);

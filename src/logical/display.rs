@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::plan::{Join, JoinHintStrategy, JoinType, LogicalPlan, SetOperation, SubqueryKind};
+use super::plan::{Join, JoinHintStrategy, JoinType, LogicalPlan, RepartitionKind, SetOperation, SubqueryKind};
 use super::statistics::estimate;
 
 impl LogicalPlan {
@@ -21,6 +21,7 @@ impl LogicalPlan {
             LogicalPlan::Aggregate { .. } => "Aggregate",
             LogicalPlan::Window { .. } => "Window",
             LogicalPlan::WindowGroupLimit { .. } => "WindowGroupLimit",
+            LogicalPlan::Hint { .. } => "ResolvedHint",
             LogicalPlan::Sort { .. } => "Sort",
             LogicalPlan::Limit { limit: Some(_), .. } => "GlobalLimit",
             LogicalPlan::Limit { limit: None, .. } => "Offset",
@@ -33,7 +34,8 @@ impl LogicalPlan {
             LogicalPlan::Expand { .. } => "Expand",
             LogicalPlan::Generate { .. } => "Generate",
             LogicalPlan::Sample { .. } => "Sample",
-            LogicalPlan::Repartition { range: false, by, .. } if by.is_empty() => "Repartition",
+            LogicalPlan::Repartition { kind: RepartitionKind::Rebalance, .. } => "RebalancePartitions",
+            LogicalPlan::Repartition { partitions: Some(_), by, .. } if by.is_empty() => "Repartition",
             LogicalPlan::Repartition { .. } => "RepartitionByExpression",
             LogicalPlan::Coalesce { .. } => "Repartition",
         }
@@ -93,6 +95,7 @@ impl LogicalPlan {
                 let keys = keys.iter().filter(|k| !k.is_empty()).map(|k| format!("[{k}], "));
                 format!("{name} {}{}, {}", keys.collect::<String>(), group.call(), group.limit)
             }
+            LogicalPlan::Hint { strategy, .. } => format!("{name} ({strategy})"),
             LogicalPlan::Sort { order, global, .. } => format!("{name} [{}], {global}", list(order, ", ")),
             LogicalPlan::Limit { limit: Some(limit), offset: 0, .. } => format!("{name} {limit}"),
             LogicalPlan::Limit { limit: Some(limit), offset, .. } => format!("{name} {limit}, {offset}"),
@@ -107,13 +110,13 @@ impl LogicalPlan {
             LogicalPlan::Sample { lower, upper, with_replacement, seed, .. } => {
                 format!("{name} {lower:?}, {upper:?}, {with_replacement}, {seed}")
             }
+            LogicalPlan::Repartition { partitions: Some(n), by, kind, .. } if by.is_empty() && *kind != RepartitionKind::Rebalance => {
+                format!("{name} {n}, true")
+            }
             LogicalPlan::Repartition { partitions, by, .. } => {
-                let n = partitions.map(|p| p.to_string());
-                if by.is_empty() {
-                    format!("{name} {}true", n.map(|n| format!("{n}, ")).unwrap_or_default())
-                } else {
-                    format!("{name} [{}]{}", list(by, ", "), n.map(|n| format!(", {n}")).unwrap_or_default())
-                }
+                let by = (!by.is_empty()).then(|| format!("[{}]", list(by, ", ")));
+                let parts: Vec<String> = by.into_iter().chain(partitions.map(|n| n.to_string())).collect();
+                format!("{name} {}", parts.join(", ")).trim_end().to_string()
             }
             LogicalPlan::Coalesce { partitions, .. } => format!("{name} {partitions}, false"),
         }
@@ -127,15 +130,21 @@ fn join_line(join: &Join) -> String {
     }
     let hints = [("leftHint", join.hint.left), ("rightHint", join.hint.right)];
     for (side, hint) in hints.into_iter().filter_map(|(side, hint)| Some((side, hint?))) {
-        let name = match hint {
-            JoinHintStrategy::Broadcast => "broadcast",
-            JoinHintStrategy::Merge => "merge",
-            JoinHintStrategy::ShuffleHash => "shuffle_hash",
-            JoinHintStrategy::ShuffleReplicateNl => "shuffle_replicate_nl",
-        };
-        let _ = write!(line, ", {side}=(strategy={name})");
+        let _ = write!(line, ", {side}=({hint})");
     }
     line
+}
+
+/// `strategy=broadcast`, as plans and warnings show a hint.
+impl Display for JoinHintStrategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            JoinHintStrategy::Broadcast => "strategy=broadcast",
+            JoinHintStrategy::Merge => "strategy=merge",
+            JoinHintStrategy::ShuffleHash => "strategy=shuffle_hash",
+            JoinHintStrategy::ShuffleReplicateNl => "strategy=shuffle_replicate_nl",
+        })
+    }
 }
 
 /// Spark's names; a null-aware anti join is a LeftAnti.

@@ -10,4 +10,4 @@ pub mod statistics;
 
 pub use cached::{CachedRows, InMemoryRelation, StorageLevel};
 pub use canonical::Canonical;
-pub use plan::{Apply, BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan, SubqueryKind};
+pub use plan::{Apply, BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan, RepartitionKind, SubqueryKind};

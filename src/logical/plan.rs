@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::InMemoryRelation;
+use crate::base::warning::warn;
 use crate::base::{Attribute, ExprId, Result, Scalar};
 use crate::datasource::TableSource;
 use crate::expr::{Expr, GroupLimit, SortOrder, SubqueryId, traverse::map_orders};
@@ -77,6 +78,11 @@ pub enum LogicalPlan {
         group: GroupLimit,
         input: Box<LogicalPlan>,
     },
+    /// Advice on how to join these rows.
+    Hint {
+        strategy: JoinHintStrategy,
+        input: Box<LogicalPlan>,
+    },
     /// `global`: over all rows; else within each partition (SORT BY).
     Sort {
         order: Vec<SortOrder>,
@@ -125,11 +131,11 @@ pub enum LogicalPlan {
         seed: u64,
         input: Box<LogicalPlan>,
     },
-    /// `REPARTITION(n, by)`; by nothing is round-robin. `range`: by ranges of the order.
+    /// `REPARTITION(n, by)`; by nothing is round-robin.
     Repartition {
         partitions: Option<usize>,
         by: Vec<SortOrder>,
-        range: bool,
+        kind: RepartitionKind,
         input: Box<LogicalPlan>,
     },
     /// Fewer partitions without a shuffle.
@@ -137,6 +143,17 @@ pub enum LogicalPlan {
         partitions: usize,
         input: Box<LogicalPlan>,
     },
+}
+
+/// How a repartition deals out its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RepartitionKind {
+    /// By the hash of its columns.
+    Hash,
+    /// By ranges of its order.
+    Range,
+    /// By hash, into partitions that may be merged and split afterwards to be of about the same size.
+    Rebalance,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -171,6 +188,27 @@ pub enum JoinHintStrategy {
     Merge,
     ShuffleHash,
     ShuffleReplicateNl,
+}
+
+impl JoinHintStrategy {
+    /// By any of the names that Spark knows, without regard to case.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_str() {
+            "BROADCAST" | "BROADCASTJOIN" | "MAPJOIN" => Self::Broadcast,
+            "MERGE" | "SHUFFLE_MERGE" | "MERGEJOIN" => Self::Merge,
+            "SHUFFLE_HASH" => Self::ShuffleHash,
+            "SHUFFLE_REPLICATE_NL" => Self::ShuffleReplicateNl,
+            _ => return None,
+        })
+    }
+
+    /// Of two hints on the same rows this one, with a warning where the other one differs.
+    pub fn over(self, other: Self) -> Self {
+        if self != other {
+            warn(format!("Hint ({other}) is overridden by another hint and will not take effect."));
+        }
+        self
+    }
 }
 
 /// Hints of either side.
@@ -296,6 +334,7 @@ impl LogicalPlan {
             LogicalPlan::SetOperation { left, .. } => left.output(),
             LogicalPlan::Filter { input, .. }
             | LogicalPlan::WindowGroupLimit { input, .. }
+            | LogicalPlan::Hint { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
             | LogicalPlan::Distinct { input }
@@ -326,6 +365,7 @@ impl LogicalPlan {
             | LogicalPlan::Aggregate { input, .. }
             | LogicalPlan::Window { input, .. }
             | LogicalPlan::WindowGroupLimit { input, .. }
+            | LogicalPlan::Hint { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Limit { input, .. }
             | LogicalPlan::Distinct { input }
@@ -353,6 +393,7 @@ impl LogicalPlan {
             Aggregate { grouping, list, input } => Aggregate { grouping, list, input: go(input)? },
             Window { calls, partition_by, order_by, input } => Window { calls, partition_by, order_by, input: go(input)? },
             WindowGroupLimit { group, input } => WindowGroupLimit { group, input: go(input)? },
+            Hint { strategy, input } => Hint { strategy, input: go(input)? },
             Sort { order, global, input } => Sort { order, global, input: go(input)? },
             Limit { limit, offset, input } => Limit { limit, offset, input: go(input)? },
             Union { inputs, output } => Union { inputs: inputs.into_iter().map(f).collect::<Result<_>>()?, output },
@@ -361,7 +402,7 @@ impl LogicalPlan {
             Expand { projections, output, input } => Expand { projections, output, input: go(input)? },
             Generate { generator, outer, output, input } => Generate { generator, outer, output, input: go(input)? },
             Sample { lower, upper, with_replacement, seed, input } => Sample { lower, upper, with_replacement, seed, input: go(input)? },
-            Repartition { partitions, by, range, input } => Repartition { partitions, by, range, input: go(input)? },
+            Repartition { partitions, by, kind, input } => Repartition { partitions, by, kind, input: go(input)? },
             Coalesce { partitions, input } => Coalesce { partitions, input: go(input)? },
         })
     }
@@ -409,6 +450,7 @@ impl LogicalPlan {
             | LogicalPlan::LocalRelation { .. }
             | LogicalPlan::OneRowRelation
             | LogicalPlan::Range { .. }
+            | LogicalPlan::Hint { .. }
             | LogicalPlan::Limit { .. }
             | LogicalPlan::Union { .. }
             | LogicalPlan::Distinct { .. }
@@ -441,7 +483,7 @@ impl LogicalPlan {
             }
             WindowGroupLimit { group, input } => WindowGroupLimit { group: group.map_expressions(f)?, input },
             Sort { order, global, input } => Sort { order: map_orders(order, f)?, global, input },
-            Repartition { partitions, by, range, input } => Repartition { partitions, by: map_orders(by, f)?, range, input },
+            Repartition { partitions, by, kind, input } => Repartition { partitions, by: map_orders(by, f)?, kind, input },
             Expand { projections, output, input } => {
                 Expand { projections: projections.into_iter().map(|p| map_list(p, f)).collect::<Result<_>>()?, output, input }
             }
@@ -451,6 +493,7 @@ impl LogicalPlan {
             | LocalRelation { .. }
             | OneRowRelation
             | Range { .. }
+            | Hint { .. }
             | Limit { .. }
             | Union { .. }
             | Distinct { .. }

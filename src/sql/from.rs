@@ -66,7 +66,6 @@ impl Binder<'_> {
         constraint: &JoinConstraint,
         outer: Option<&Scope>,
     ) -> Result<Relation> {
-        let hint = JoinHint { left: left.hint, right: right.hint };
         let mut pending = Pending::default();
         let mut columns: Vec<Column> = left.columns.iter().chain(&right.columns).cloned().collect();
         let mut merged = None;
@@ -115,7 +114,7 @@ impl Binder<'_> {
             false => return Err(Error::unsupported("Subqueries in the condition of an outer, semi or anti join are not supported.")),
         };
         let (left, right) = (Box::new(left.plan), Box::new(right.plan));
-        let mut plan = attach(LogicalPlan::Join(Join { left, right, join_type, condition, hint }), pending.applies);
+        let mut plan = attach(LogicalPlan::Join(Join { left, right, join_type, condition, hint: JoinHint::default() }), pending.applies);
         if let Some(condition) = filter {
             plan = LogicalPlan::Filter { condition, input: Box::new(plan) };
         }
@@ -129,17 +128,21 @@ impl Binder<'_> {
                 merge_keys(&keys.iter().map(shown).collect::<Vec<_>>(), &keys.iter().map(hidden).collect::<Vec<_>>(), &mut columns);
             }
         }
-        Ok(Relation { plan, columns, hint: None })
+        Ok(Relation { plan, columns })
     }
 
     fn factor(&mut self, factor: &TableFactor, hints: &Hints, outer: Option<&Scope>) -> Result<Relation> {
+        let relation = self.unhinted(factor, hints, outer)?;
+        Ok(hints.on(relation, &relation_name(factor)?))
+    }
+
+    /// A relation without the hints that name it.
+    fn unhinted(&mut self, factor: &TableFactor, hints: &Hints, outer: Option<&Scope>) -> Result<Relation> {
         match factor {
             TableFactor::Table { name, alias, args: None, sample, .. } => {
-                let name = name_parts(name)?;
-                let relation = self.table(&name)?;
+                let relation = self.table(&name_parts(name)?)?;
                 let relation = self.sample(relation, sample.as_ref())?;
-                let hint = alias.as_ref().map_or_else(|| name.last(), |a| Some(&a.name)).and_then(|n| hints.of(&n.value));
-                Ok(Relation { hint: hint.or(relation.hint), ..aliased(relation, alias.as_ref())? })
+                aliased(relation, alias.as_ref())
             }
             TableFactor::Table { name, alias, args: Some(args), .. } => {
                 let relation = self.table_function(&name_parts(name)?, &args.args)?;
@@ -155,8 +158,7 @@ impl Binder<'_> {
                     false => e,
                 })?;
                 let relation = self.sample(relation, sample.as_ref())?;
-                let hint = alias.as_ref().and_then(|a| hints.of(&a.name.value)).or(relation.hint);
-                Ok(Relation { hint, ..aliased(relation, alias.as_ref())? })
+                aliased(relation, alias.as_ref())
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let relation = self.table_with_joins(table_with_joins, hints, outer)?;
@@ -361,7 +363,25 @@ impl Binder<'_> {
         let columns = output.iter().map(|a| Column { qualifier: qualifier.clone(), attribute: a.clone(), hidden: false });
         let columns = from.columns.iter().cloned().chain(columns).collect();
         let input = Box::new(attach(from.plan, pending.applies));
-        Ok(Relation { plan: LogicalPlan::Generate { generator, outer: view.outer, output, input }, columns, hint: from.hint })
+        Ok(Relation { plan: LogicalPlan::Generate { generator, outer: view.outer, output, input }, columns })
+    }
+}
+
+/// The name by which a hint means a relation: its alias, else the name of the table.
+fn relation_name(factor: &TableFactor) -> Result<Vec<String>> {
+    let (name, alias) = match factor {
+        TableFactor::Table { name, alias, .. } => (Some(name), alias),
+        TableFactor::Function { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::NestedJoin { alias, .. }
+        | TableFactor::Pivot { alias, .. }
+        | TableFactor::TableFunction { alias, .. } => (None, alias),
+        _ => return Ok(vec![]),
+    };
+    match (alias, name) {
+        (Some(alias), _) => Ok(vec![alias.name.value.clone()]),
+        (None, Some(name)) => Ok(name_parts(name)?.into_iter().map(|i| i.value).collect()),
+        (None, None) => Ok(vec![]),
     }
 }
 
@@ -371,7 +391,7 @@ fn aliased(relation: Relation, alias: Option<&ast::TableAlias>) -> Result<Relati
     let qualifier = vec![alias.name.value.clone()];
     let names: Vec<Ident> = alias.columns.iter().map(|c| c.name.clone()).collect();
     if !names.is_empty() {
-        return Ok(Relation { hint: relation.hint, ..Relation::new(rename_columns(relation.plan, &names)?, &qualifier) });
+        return Ok(Relation::new(rename_columns(relation.plan, &names)?, &qualifier));
     }
     let columns = relation.columns.into_iter().filter(|c| !c.hidden).map(|c| Column { qualifier: qualifier.clone(), ..c });
     Ok(Relation { columns: columns.collect(), ..relation })

@@ -39,7 +39,8 @@ use std::sync::Arc;
 pub use parse::{MAX_NESTING, ParsedStatement, parse_statements};
 pub use statement::{BoundStatement, bind, bind_expression};
 
-use crate::base::ExprId;
+use crate::base::settings::ADAPTIVE_ENABLED;
+use crate::base::{ExprId, Settings};
 use crate::datasource::TableSource;
 use crate::expr::SubqueryId;
 use crate::logical::{BoundQuery, LogicalPlan};
@@ -77,12 +78,14 @@ struct Binder<'a> {
     ctes: Vec<Cte>,
     /// Uncorrelated scalar subqueries so far, innermost first.
     subqueries: Vec<(SubqueryId, LogicalPlan)>,
+    /// Whether partitions can be rebalanced while a query runs.
+    adaptive: bool,
     /// Levels of expressions and queries entered.
     depth: usize,
 }
 
 impl<'a> Binder<'a> {
-    fn new(catalog: &'a dyn CatalogView) -> Self {
-        Self { catalog, ctes: vec![], subqueries: vec![], depth: 0 }
+    fn new(catalog: &'a dyn CatalogView, settings: &Settings) -> Self {
+        Self { catalog, ctes: vec![], subqueries: vec![], adaptive: settings.bool(&ADAPTIVE_ENABLED), depth: 0 }
     }
 }

@@ -7,7 +7,7 @@ use super::expr::{Aliases, Clause, ExprBinder, Pending};
 use super::scope::{At, Relation, Scope};
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::{Expr, SortOrder, coerce, evaluate};
-use crate::logical::LogicalPlan;
+use crate::logical::{LogicalPlan, RepartitionKind};
 
 /// What follows the select list: how rows are dealt out and sorted.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Organization {
     pub fn apply(self, mut input: LogicalPlan) -> LogicalPlan {
         if !self.distribute.is_empty() {
             let by = self.distribute.into_iter().map(SortOrder::ascending).collect();
-            input = LogicalPlan::Repartition { partitions: None, by, range: false, input: Box::new(input) };
+            input = LogicalPlan::Repartition { partitions: None, by, kind: RepartitionKind::Hash, input: Box::new(input) };
         }
         if !self.order.is_empty() {
             input = LogicalPlan::Sort { order: self.order, global: self.global, input: Box::new(input) };

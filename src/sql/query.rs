@@ -99,12 +99,13 @@ impl Binder<'_> {
     /// `SELECT …`, with the ORDER BY that follows it.
     pub(super) fn select(&mut self, s: &ast::Select, order_by: Option<&ast::OrderBy>, outer: Option<&Scope>) -> Result<Relation> {
         reject_unsupported(s)?;
-        let hints = Hints::parse(&s.optimizer_hints)?;
+        let hints = Hints::parse(&s.optimizer_hints, self.adaptive).at(s)?;
         let mut from = self.from(&s.from, &hints, outer)?;
         for view in &s.lateral_views {
             from = self.lateral_view(from, view, outer)?;
         }
-        let Relation { plan, columns, hint } = from;
+        hints.warn_of_unknown_relations();
+        let Relation { plan, columns } = from;
         let scope = Scope::new(&columns, outer);
         let mut plan = match &s.selection {
             Some(condition) => self.filter(plan, condition, scope)?,
@@ -159,8 +160,8 @@ impl Binder<'_> {
             Some(ast::Distinct::Distinct) => true,
             Some(ast::Distinct::On(_)) => return Err(Error::unsupported("DISTINCT ON is not supported.")).at(s),
         };
-        let plan = self.finish(plan, list.items, organization, distinct, &hints)?;
-        Ok(Relation { hint, ..Relation::new(plan, &[]) })
+        let plan = self.finish(plan, list.items, organization, distinct, &hints).at(s)?;
+        Ok(Relation::new(plan, &[]))
     }
 
     /// WHERE.
@@ -170,7 +171,7 @@ impl Binder<'_> {
         Ok(LogicalPlan::Filter { condition, input: Box::new(attach(input, pending.applies)) })
     }
 
-    /// The select list, DISTINCT, the hints on partitions, then the order; columns only sorted by are dropped at the end.
+    /// The select list, DISTINCT, the hints on the output, then the order; columns only sorted by are dropped at the end.
     fn finish(
         &mut self,
         input: LogicalPlan,
@@ -191,7 +192,7 @@ impl Binder<'_> {
         if distinct {
             plan = LogicalPlan::Distinct { input: Box::new(plan) };
         }
-        plan = self.partition_hints(plan, hints)?;
+        plan = self.output_hints(plan, hints)?;
         plan = organization.apply(plan);
         if !missing.is_empty() {
             plan = LogicalPlan::Project { list: outputs.into_iter().map(Expr::Attribute).collect(), input: Box::new(plan) };

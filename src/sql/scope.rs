@@ -5,7 +5,7 @@ use sqlparser::ast::{Ident, Spanned};
 use super::parse::location;
 use crate::base::error::nearest;
 use crate::base::{Attribute, Error, ErrorClass, ExprId, Location, Result};
-use crate::logical::{JoinHintStrategy, LogicalPlan};
+use crate::logical::LogicalPlan;
 
 /// A column that a name can mean.
 #[derive(Debug, Clone)]
@@ -33,8 +33,6 @@ impl Column {
 pub(super) struct Relation {
     pub plan: LogicalPlan,
     pub columns: Vec<Column>,
-    /// The join hint that names this relation.
-    pub hint: Option<JoinHintStrategy>,
 }
 
 impl Relation {
@@ -42,7 +40,7 @@ impl Relation {
     pub fn new(plan: LogicalPlan, qualifier: &[String]) -> Self {
         let columns =
             plan.output().into_iter().map(|attribute| Column { qualifier: qualifier.to_vec(), attribute, hidden: false }).collect();
-        Self { plan, columns, hint: None }
+        Self { plan, columns }
     }
 
     /// The columns of `*`.

@@ -105,9 +105,9 @@ pub enum BoundStatement {
 /// # Errors
 /// With line and column: `TableNotFound`, `ColumnNotFound`, `RoutineNotFound` (with the nearest name), `AmbiguousReference`,
 /// `TypeMismatch`, `WrongArguments`, `InvalidGrouping`, `NestingTooDeep`, `Unsupported`, and those of constant folding.
-pub fn bind(statement: &ParsedStatement, catalog: &dyn CatalogView, _settings: &Settings) -> Result<BoundStatement> {
+pub fn bind(statement: &ParsedStatement, catalog: &dyn CatalogView, settings: &Settings) -> Result<BoundStatement> {
     let Some(parsed) = statement.statement.as_deref() else { return Err(Error::internal("a statement without a tree")) };
-    stacker::maybe_grow(statement.stack, statement.stack, || Binder::new(catalog).statement(parsed))
+    stacker::maybe_grow(statement.stack, statement.stack, || Binder::new(catalog, settings).statement(parsed))
 }
 
 /// Binds one expression over the given columns, as the DataFrame API takes them from text. Aggregate and window calls are
@@ -133,7 +133,7 @@ pub fn bind_expression(text: &str, columns: &[Attribute]) -> Result<Expr> {
         };
         let columns: Vec<Column> = columns.iter().map(|a| Column { qualifier: vec![], attribute: a.clone(), hidden: false }).collect();
         let mut pending = Pending::default();
-        let mut binder = Binder::new(&Nothing);
+        let mut binder = Binder::new(&Nothing, &Settings::new());
         let clause = Clause { name: "an expression", aggregates: true, windows: true };
         let bound = ExprBinder::new(&mut binder, &mut pending, Scope::new(&columns, None), clause).expression(&expr)?;
         if !pending.applies.is_empty() || !pending.below.is_empty() || !binder.subqueries.is_empty() {

@@ -1,7 +1,7 @@
 //! CollapseRepartition: of repartitions over each other, or over a sort of all rows, the upper one decides.
 
 use crate::base::{Result, Settings};
-use crate::logical::LogicalPlan;
+use crate::logical::{LogicalPlan, RepartitionKind};
 
 pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
     plan.transform_up(&mut |node| {
@@ -12,14 +12,16 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
                 LogicalPlan::Coalesce { input, .. } => LogicalPlan::Coalesce { partitions, input },
                 other => LogicalPlan::Coalesce { partitions, input: Box::new(other) },
             },
-            LogicalPlan::Repartition { partitions, by, range, input } => {
+            LogicalPlan::Repartition { partitions, by, kind, input } => {
+                let rebalances = kind == RepartitionKind::Rebalance;
                 let keyed = !by.is_empty();
                 let input = match *input {
-                    LogicalPlan::Repartition { input, .. } | LogicalPlan::Coalesce { input, .. } => input,
-                    LogicalPlan::Sort { global: true, input, .. } if keyed => input,
+                    LogicalPlan::Repartition { kind: below, input, .. } if rebalances || below != RepartitionKind::Rebalance => input,
+                    LogicalPlan::Coalesce { input, .. } => input,
+                    LogicalPlan::Sort { global, input, .. } if rebalances || global && keyed => input,
                     other => Box::new(other),
                 };
-                LogicalPlan::Repartition { partitions, by, range, input }
+                LogicalPlan::Repartition { partitions, by, kind, input }
             }
             other => other,
         })
@@ -34,7 +36,7 @@ mod tests {
 
     fn repartition(partitions: usize, by: &[&str], input: LogicalPlan) -> LogicalPlan {
         let by = by.iter().map(|c| SortOrder::ascending(column(&input, c))).collect();
-        LogicalPlan::Repartition { partitions: Some(partitions), by, range: false, input: Box::new(input) }
+        LogicalPlan::Repartition { partitions: Some(partitions), by, kind: RepartitionKind::Hash, input: Box::new(input) }
     }
 
     fn coalesce(partitions: usize, input: LogicalPlan) -> LogicalPlan {

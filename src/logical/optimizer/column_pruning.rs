@@ -106,6 +106,7 @@ fn prune_node(plan: LogicalPlan, needed: &Needed) -> Result<LogicalPlan> {
             let below = with(needed, group.expressions());
             WindowGroupLimit { group, input: narrow(input, &below)? }
         }
+        Hint { strategy, input } => Hint { strategy, input: Box::new(prune(*input, needed)?) },
         Sort { order, global, input } => {
             let below = with(needed, order_exprs(&order));
             Sort { order, global, input: narrow(input, &below)? }
@@ -134,9 +135,9 @@ fn prune_node(plan: LogicalPlan, needed: &Needed) -> Result<LogicalPlan> {
         Sample { lower, upper, with_replacement, seed, input } => {
             Sample { lower, upper, with_replacement, seed, input: narrow(input, needed)? }
         }
-        Repartition { partitions, by, range, input } => {
+        Repartition { partitions, by, kind, input } => {
             let below = with(needed, order_exprs(&by));
-            Repartition { partitions, by, range, input: narrow(input, &below)? }
+            Repartition { partitions, by, kind, input: narrow(input, &below)? }
         }
         Coalesce { partitions, input } => Coalesce { partitions, input: Box::new(prune(*input, needed)?) },
     })

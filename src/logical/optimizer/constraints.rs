@@ -39,6 +39,7 @@ pub fn constraints(plan: &LogicalPlan) -> Vec<Expr> {
         LogicalPlan::SetOperation { left, .. } => constraints(left),
         LogicalPlan::Window { input, .. }
         | LogicalPlan::WindowGroupLimit { input, .. }
+        | LogicalPlan::Hint { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Limit { input, .. }
         | LogicalPlan::Distinct { input }

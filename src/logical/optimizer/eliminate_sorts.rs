@@ -26,8 +26,8 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
                     LogicalPlan::Sort { order: keys, global: true, input: Box::new(input) }
                 }
             }
-            LogicalPlan::Repartition { partitions, by, range, input } => {
-                LogicalPlan::Repartition { partitions, by, range, input: Box::new(without_sort(*input)) }
+            LogicalPlan::Repartition { partitions, by, kind, input } => {
+                LogicalPlan::Repartition { partitions, by, kind, input: Box::new(without_sort(*input)) }
             }
             other => other,
         })

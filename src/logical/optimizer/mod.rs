@@ -14,6 +14,7 @@ mod constant_folding;
 mod constraints;
 mod cost_based_join_reorder;
 mod eliminate_outer_join;
+mod eliminate_resolved_hint;
 mod eliminate_sorts;
 mod infer_filters_from_constraints;
 mod infer_window_group_limit;
@@ -98,6 +99,7 @@ static OPERATOR_RULES: &[Rule] = rules![
 
 /// All batches, in order.
 pub static BATCHES: &[Batch] = &[
+    Batch { name: "Eliminate Resolved Hint", fixed_point: false, rules: rules![eliminate_resolved_hint "EliminateResolvedHint"] },
     Batch {
         name: "Replace Operators",
         fixed_point: false,
@@ -124,6 +126,8 @@ pub static BATCHES: &[Batch] = &[
         fixed_point: false,
         rules: rules![
             rewrite_subqueries "RewriteSubqueries",
+            // The hints on what were subqueries.
+            eliminate_resolved_hint "EliminateResolvedHint",
             // Outer joins made some columns nullable; the rules that follow trust the flags.
             update_attribute_nullability "UpdateAttributeNullability",
         ],

@@ -41,8 +41,8 @@ pub fn push(condition: Expr, input: LogicalPlan) -> LogicalPlan {
             Sort { order, global, input: Box::new(Filter { condition, input }) }
         }
         Distinct { input } if condition.is_deterministic() => Distinct { input: Box::new(Filter { condition, input }) },
-        Repartition { partitions, by, range, input } if condition.is_deterministic() => {
-            Repartition { partitions, by, range, input: Box::new(Filter { condition, input }) }
+        Repartition { partitions, by, kind, input } if condition.is_deterministic() => {
+            Repartition { partitions, by, kind, input: Box::new(Filter { condition, input }) }
         }
         Coalesce { partitions, input } if condition.is_deterministic() => {
             Coalesce { partitions, input: Box::new(Filter { condition, input }) }

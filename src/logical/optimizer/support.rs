@@ -214,6 +214,7 @@ pub fn max_rows(plan: &LogicalPlan) -> Option<u64> {
         | LogicalPlan::Filter { input, .. }
         | LogicalPlan::Window { input, .. }
         | LogicalPlan::WindowGroupLimit { input, .. }
+        | LogicalPlan::Hint { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Distinct { input } => max_rows(input),
         _ => None,

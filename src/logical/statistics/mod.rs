@@ -160,6 +160,7 @@ fn estimate_node(plan: &LogicalPlan) -> Statistics {
             }
         }
         LogicalPlan::WindowGroupLimit { input, .. }
+        | LogicalPlan::Hint { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Repartition { input, .. }
         | LogicalPlan::Coalesce { input, .. } => estimate(input),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result};
 use crate::expr::Expr;
-use crate::logical::LogicalPlan;
+use crate::logical::{LogicalPlan, RepartitionKind};
 use crate::operators::{
     Coalesce, Exchange, Expand, Filter, Generate, GlobalLimit, LocalLimit, LocalTableScan, Operator, Partitioning, Project, Range, Sample,
     ShuffleOrigin, Sort, SparkPlan, Union,
@@ -51,15 +51,25 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
         LogicalPlan::Sample { lower, upper, with_replacement, seed, input } => {
             unary(Operator::Sample(Sample { lower: *lower, upper: *upper, with_replacement: *with_replacement, seed: *seed }), input)
         }
-        LogicalPlan::Repartition { partitions, by, range, input } => {
+        LogicalPlan::Repartition { partitions, by, kind, input } => {
             let n = partitions.unwrap_or_else(|| planner.settings.shuffle_partitions()).max(1);
-            let partitioning = match (by.is_empty(), range) {
+            let partitioning = match (by.is_empty(), kind) {
                 _ if n == 1 => Partitioning::Single,
                 (true, _) => Partitioning::RoundRobin(n),
-                (false, true) => Partitioning::Range { order: by.clone(), partitions: n },
-                (false, false) => Partitioning::Hash { exprs: by.iter().map(|o| o.expr.clone()).collect(), partitions: n },
+                (false, RepartitionKind::Range) => Partitioning::Range { order: by.clone(), partitions: n },
+                (false, RepartitionKind::Hash | RepartitionKind::Rebalance) => {
+                    Partitioning::Hash { exprs: by.iter().map(|o| o.expr.clone()).collect(), partitions: n }
+                }
             };
-            let origin = if partitions.is_some() { ShuffleOrigin::RepartitionByNum } else { ShuffleOrigin::RepartitionByCol };
+            let rebalances = *kind == RepartitionKind::Rebalance;
+            let origin = match (by.is_empty(), partitions) {
+                // A repartition that asks for nothing in particular may be changed at will.
+                (true, None) => ShuffleOrigin::RebalancePartitionsByNone,
+                (true, Some(_)) if rebalances => ShuffleOrigin::RebalancePartitionsByNone,
+                (false, _) if rebalances => ShuffleOrigin::RebalancePartitionsByCol,
+                (_, Some(_)) => ShuffleOrigin::RepartitionByNum,
+                (false, None) => ShuffleOrigin::RepartitionByCol,
+            };
             unary(Operator::Exchange(Exchange { partitioning, origin }), input)
         }
         LogicalPlan::Coalesce { partitions, input } => unary(Operator::Coalesce(Coalesce { partitions: (*partitions).max(1) }), input),
@@ -67,7 +77,7 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
             let columns: Vec<Expr> = input.output().into_iter().map(Expr::Attribute).collect();
             planner.plan(&LogicalPlan::Aggregate { grouping: columns.clone(), list: columns, input: input.clone() }).map(Some)
         }
-        LogicalPlan::Apply(_) | LogicalPlan::SetOperation { .. } => {
+        LogicalPlan::Apply(_) | LogicalPlan::SetOperation { .. } | LogicalPlan::Hint { .. } => {
             Err(Error::internal(format!("{} was not rewritten before physical planning", logical.name())))
         }
         LogicalPlan::Relation { .. }

@@ -1,10 +1,11 @@
 //! JoinSelection: which algorithm joins, and which side is built.
 //!
 //! With equal keys: hints first where they can be honoured, then broadcast hash join by size, shuffled hash join, sort-merge join.
-//! Without: broadcast nested loop join, Cartesian product. A hint that the join type forbids is passed over.
+//! Without: broadcast nested loop join, Cartesian product. A hint that cannot be followed is passed over with a warning.
 
 use std::sync::Arc;
 
+use crate::base::warning::warn;
 use crate::base::{DataType, Error, Result, Scalar, settings};
 use crate::expr::{ComparisonOp, Expr};
 use crate::logical::statistics::estimate;
@@ -117,6 +118,25 @@ fn can_build(join_type: &JoinType, side: BuildSide, broadcast: bool) -> bool {
     }
 }
 
+fn not_supported(hint: JoinHintStrategy, reason: &str) {
+    warn(format!("Hint ({hint}) is not supported in the query: {reason}."));
+}
+
+/// A join type in SQL's words.
+fn in_words(join_type: &JoinType) -> &'static str {
+    match join_type {
+        JoinType::Inner => "inner",
+        JoinType::Cross => "cross",
+        JoinType::LeftOuter => "left outer",
+        JoinType::RightOuter => "right outer",
+        JoinType::FullOuter => "full outer",
+        JoinType::LeftSemi => "left semi",
+        JoinType::LeftAnti | JoinType::NullAwareAnti => "left anti",
+        JoinType::Existence(_) => "existence",
+        JoinType::LeftSingle => "left single",
+    }
+}
+
 struct Selection<'a> {
     planner: &'a Planner<'a>,
     join: &'a Join,
@@ -133,6 +153,9 @@ impl<'a> Selection<'a> {
 
     fn choose(self) -> Result<Operator> {
         if self.join.join_type == JoinType::NullAwareAnti {
+            if !self.planner.settings.bool(&settings::OPTIMIZE_NULL_AWARE_ANTI_JOIN) {
+                return Ok(self.anti_with_null_test());
+            }
             // Only a hash table that knows whether a NULL key was among its rows answers NOT IN.
             if self.keys.left.len() == 1 && self.keys.residual.is_empty() {
                 return Ok(Operator::BroadcastHashJoin(self.hash_join(BuildSide::Right)));
@@ -143,16 +166,7 @@ impl<'a> Selection<'a> {
     }
 
     fn with_keys(self) -> Operator {
-        let hinted = self
-            .pick(|s| self.legal(s, true) && self.hint(s) == Some(JoinHintStrategy::Broadcast))
-            .map(|build| Operator::BroadcastHashJoin(self.hash_join(build)))
-            .or_else(|| (self.hinted(JoinHintStrategy::Merge) && self.can_sort_merge()).then(|| self.sort_merge_join()))
-            .or_else(|| {
-                self.pick(|s| self.legal(s, false) && self.hint(s) == Some(JoinHintStrategy::ShuffleHash))
-                    .map(|build| Operator::ShuffledHashJoin(self.hash_join(build)))
-            })
-            .or_else(|| (self.hinted(JoinHintStrategy::ShuffleReplicateNl) && self.join.join_type.is_inner()).then(|| self.cartesian()));
-        if let Some(operator) = hinted {
+        if let Some(operator) = self.by_hint() {
             return operator;
         }
         if let Some(build) = self.pick(|s| self.legal(s, true) && self.can_broadcast(s)) {
@@ -169,25 +183,72 @@ impl<'a> Selection<'a> {
         if self.join.join_type == JoinType::LeftSingle {
             return Operator::ShuffledHashJoin(self.hash_join(BuildSide::Right));
         }
-        if self.join.join_type.is_inner() { self.cartesian() } else { self.nested_loop(self.desired_side()) }
+        if self.join.join_type.is_inner() { self.cartesian() } else { self.nested_loop(self.smaller_side()) }
+    }
+
+    /// As the hints say: broadcast before merge before shuffled hash before Cartesian product, whichever side they are on.
+    fn by_hint(&self) -> Option<Operator> {
+        use JoinHintStrategy::*;
+        if let Some(build) = self.hinted_side(Broadcast, true) {
+            return Some(Operator::BroadcastHashJoin(self.hash_join(build)));
+        }
+        if self.hinted(Merge) {
+            if self.can_sort_merge() {
+                return Some(self.sort_merge_join());
+            }
+            not_supported(Merge, "keys without an order");
+        }
+        if let Some(build) = self.hinted_side(ShuffleHash, false) {
+            return Some(Operator::ShuffledHashJoin(self.hash_join(build)));
+        }
+        self.hinted_cartesian()
     }
 
     fn without_keys(self) -> Operator {
-        let desired = self.desired_side();
-        let hinted = self.pick(|s| self.hint(s) == Some(JoinHintStrategy::Broadcast));
-        if let Some(build) = hinted {
+        use JoinHintStrategy::*;
+        if let Some(hint) = [self.join.hint.left, self.join.hint.right].into_iter().flatten().next()
+            && (self.hinted(Merge) || self.hinted(ShuffleHash))
+        {
+            not_supported(hint, "no equi-join keys");
+        }
+        let build = |qualifies: &dyn Fn(BuildSide) -> bool| match [BuildSide::Left, BuildSide::Right].map(qualifies) {
+            [true, true] => Some(self.desired_side()),
+            [true, false] => Some(BuildSide::Left),
+            [false, true] => Some(BuildSide::Right),
+            [false, false] => None,
+        };
+        if let Some(build) = build(&|s| self.hint(s) == Some(Broadcast)) {
             return self.nested_loop(build);
         }
-        if self.hinted(JoinHintStrategy::ShuffleReplicateNl) && self.join.join_type.is_inner() {
-            return self.cartesian();
+        if let Some(cartesian) = self.hinted_cartesian() {
+            return cartesian;
         }
-        match [BuildSide::Left, BuildSide::Right].map(|s| self.can_broadcast(s)) {
-            [true, true] => self.nested_loop(desired),
-            [true, false] => self.nested_loop(BuildSide::Left),
-            [false, true] => self.nested_loop(BuildSide::Right),
-            [false, false] if self.join.join_type.is_inner() => self.cartesian(),
-            [false, false] => self.nested_loop(desired),
+        match build(&|s| self.can_broadcast(s)) {
+            Some(build) => self.nested_loop(build),
+            None if self.join.join_type.is_inner() => self.cartesian(),
+            None => self.nested_loop(self.desired_side()),
         }
+    }
+
+    fn hinted_cartesian(&self) -> Option<Operator> {
+        let hinted = self.hinted(JoinHintStrategy::ShuffleReplicateNl);
+        if hinted && !self.join.join_type.is_inner() {
+            not_supported(JoinHintStrategy::ShuffleReplicateNl, &format!("{} join", in_words(&self.join.join_type)));
+        }
+        (hinted && self.join.join_type.is_inner()).then(|| self.cartesian())
+    }
+
+    /// The side to build as hinted, if the join type admits it.
+    fn hinted_side(&self, strategy: JoinHintStrategy, broadcast: bool) -> Option<BuildSide> {
+        let build = self.pick(|s| self.legal(s, broadcast) && self.hint(s) == Some(strategy));
+        if build.is_none() {
+            for (side, name) in [(BuildSide::Left, "left"), (BuildSide::Right, "right")] {
+                if self.hint(side) == Some(strategy) {
+                    not_supported(strategy, &format!("build {name} for {} join", in_words(&self.join.join_type)));
+                }
+            }
+        }
+        build
     }
 
     /// The qualifying side; of two the smaller.
@@ -275,6 +336,17 @@ impl<'a> Selection<'a> {
             condition: Expr::conjunction(self.keys.residual.clone()),
             skew: false,
         })
+    }
+
+    /// `NOT IN` by comparing every pair of rows: one that may be equal for all that is known is a match.
+    fn anti_with_null_test(&self) -> Operator {
+        let pairs = self.keys.left.iter().zip(&self.keys.right).map(|(l, r)| {
+            let equal = Expr::Comparison { op: ComparisonOp::Equal, left: Box::new(l.clone()), right: Box::new(r.clone()) };
+            Expr::Or(Box::new(equal.clone()), Box::new(Expr::IsNull(Box::new(equal))))
+        });
+        let condition = Expr::conjunction(pairs.chain(self.keys.residual.iter().cloned()));
+        let anti = NestedLoopJoin { join_type: JoinType::LeftAnti, build: BuildSide::Right, condition };
+        Operator::BroadcastNestedLoopJoin(anti)
     }
 
     fn nested_loop(&self, build: BuildSide) -> Operator {

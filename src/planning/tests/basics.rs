@@ -81,22 +81,31 @@ fn global_sort_ranges_and_local_sort_does_not() {
 #[test]
 fn repartitions() {
     let t = Table::kvs("t", 1);
-    let by = |partitions, columns: &[&str], range| LogicalPlan::Repartition {
+    let by = |partitions, columns: &[&str], kind| LogicalPlan::Repartition {
         partitions,
         by: columns.iter().map(|c| SortOrder::ascending(t.col(c))).collect(),
-        range,
+        kind,
         input: Box::new(t.plan.clone()),
     };
     let first = |query| explained(query, &cluster(&[])).lines().next().unwrap().to_string();
-    assert_eq!(first(by(Some(10), &[], false)), "Exchange RoundRobinPartitioning(10), REPARTITION_BY_NUM, [plan_id=1]");
-    assert_eq!(first(by(Some(1), &[], false)), "Exchange SinglePartition, REPARTITION_BY_NUM, [plan_id=1]");
-    assert_eq!(first(by(None, &["k"], false)), "Exchange hashpartitioning(k#1, 200), REPARTITION_BY_COL, [plan_id=1]");
-    assert_eq!(first(by(Some(7), &["k"], true)), "Exchange rangepartitioning(k#1 ASC NULLS FIRST, 7), REPARTITION_BY_NUM, [plan_id=1]");
+    assert_eq!(first(by(Some(10), &[], RepartitionKind::Hash)), "Exchange RoundRobinPartitioning(10), REPARTITION_BY_NUM, [plan_id=1]");
+    assert_eq!(first(by(Some(1), &[], RepartitionKind::Hash)), "Exchange SinglePartition, REPARTITION_BY_NUM, [plan_id=1]");
+    assert_eq!(
+        first(by(None, &[], RepartitionKind::Hash)),
+        "Exchange RoundRobinPartitioning(200), REBALANCE_PARTITIONS_BY_NONE, [plan_id=1]"
+    );
+    let rebalanced = "Exchange hashpartitioning(k#1, 7), REBALANCE_PARTITIONS_BY_COL, [plan_id=1]";
+    assert_eq!(first(by(Some(7), &["k"], RepartitionKind::Rebalance)), rebalanced);
+    assert_eq!(first(by(None, &["k"], RepartitionKind::Hash)), "Exchange hashpartitioning(k#1, 200), REPARTITION_BY_COL, [plan_id=1]");
+    assert_eq!(
+        first(by(Some(7), &["k"], RepartitionKind::Range)),
+        "Exchange rangepartitioning(k#1 ASC NULLS FIRST, 7), REPARTITION_BY_NUM, [plan_id=1]"
+    );
     let twice = LogicalPlan::Repartition {
         partitions: None,
         by: vec![SortOrder::ascending(t.col("k"))],
-        range: false,
-        input: Box::new(by(None, &["k"], false)),
+        kind: RepartitionKind::Hash,
+        input: Box::new(by(None, &["k"], RepartitionKind::Hash)),
     };
     assert_lines(&shape(twice, &cluster(&[])), "Exchange\n FileScan");
 }

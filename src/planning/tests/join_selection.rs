@@ -104,6 +104,84 @@ fn without_equal_keys() {
     assert_eq!(hinted((TIB, TIB), JoinType::FullOuter, hints(Some(Broadcast), None), false, &s), "BroadcastNestedLoopJoin BuildLeft");
 }
 
+/// Every join type under every hint, on a side and on both; both sides large.
+#[test]
+fn every_type_under_every_hint() {
+    let s = cluster(&[]);
+    let existence = || JoinType::Existence(Attribute::new("e", DataType::Boolean, false));
+    // Which sides broadcast and shuffled hash joins may build, whether sort-merge and Cartesian do, and what it is without a hint.
+    let (both, left, right, neither) = ([true, true], [true, false], [false, true], [false, false]);
+    for (join_type, broadcast, shuffled, merge, cartesian, otherwise) in [
+        (JoinType::Inner, both, both, true, true, "SortMergeJoin"),
+        (JoinType::Cross, both, both, true, true, "SortMergeJoin"),
+        (JoinType::LeftOuter, right, both, true, false, "SortMergeJoin"),
+        (JoinType::RightOuter, left, both, true, false, "SortMergeJoin"),
+        (JoinType::FullOuter, neither, both, true, false, "SortMergeJoin"),
+        (JoinType::LeftSemi, right, right, true, false, "SortMergeJoin"),
+        (JoinType::LeftAnti, right, right, true, false, "SortMergeJoin"),
+        (existence(), right, right, true, false, "SortMergeJoin"),
+        (JoinType::LeftSingle, right, right, false, false, "ShuffledHashJoin BuildRight"),
+    ] {
+        let sides = [("BuildLeft", [true, false]), ("BuildRight", [false, true]), ("", [true, true])];
+        for (strategy, name, legal) in [(Broadcast, "BroadcastHashJoin", broadcast), (ShuffleHash, "ShuffledHashJoin", shuffled)] {
+            for (_, hinted_sides) in sides {
+                let hint = hints(hinted_sides[0].then_some(strategy), hinted_sides[1].then_some(strategy));
+                // Of equal sides the right one.
+                let expected = match [hinted_sides[0] && legal[0], hinted_sides[1] && legal[1]] {
+                    [_, true] => format!("{name} BuildRight"),
+                    [true, false] => format!("{name} BuildLeft"),
+                    [false, false] => otherwise.to_string(),
+                };
+                let (found, warnings) = crate::base::warning::gather(|| hinted((TIB, TIB), join_type.clone(), hint, true, &s));
+                assert_eq!(found, expected, "{join_type} {hint:?}");
+                let followed = (0..2).any(|i| hinted_sides[i] && legal[i]);
+                let expected = if followed { 0 } else { hinted_sides.iter().filter(|h| **h).count() };
+                assert_eq!(warnings.len(), expected, "{join_type} {hint:?}: {warnings:?}");
+            }
+        }
+        for (strategy, name, legal) in [(Merge, "SortMergeJoin", merge), (ShuffleReplicateNl, "CartesianProduct", cartesian)] {
+            for hint in [hints(Some(strategy), None), hints(None, Some(strategy)), hints(Some(strategy), Some(strategy))] {
+                let (found, warnings) = crate::base::warning::gather(|| hinted((TIB, TIB), join_type.clone(), hint, true, &s));
+                assert_eq!(found, if legal { name } else { otherwise }, "{join_type} {hint:?}");
+                assert_eq!(warnings.is_empty(), legal, "{join_type} {hint:?}: {warnings:?}");
+            }
+        }
+    }
+}
+
+/// Without equal keys: the side built by type and size, of two small ones, one, and none.
+#[test]
+fn nested_loops_by_type() {
+    let s = cluster(&[]);
+    let none = JoinHint::default();
+    for (join_type, small, left_small, right_small, large) in [
+        (JoinType::Inner, "BuildRight", "BuildLeft", "BuildRight", "CartesianProduct"),
+        (JoinType::Cross, "BuildRight", "BuildLeft", "BuildRight", "CartesianProduct"),
+        (JoinType::LeftOuter, "BuildRight", "BuildLeft", "BuildRight", "BuildRight"),
+        (JoinType::RightOuter, "BuildLeft", "BuildLeft", "BuildRight", "BuildLeft"),
+        (JoinType::FullOuter, "BuildRight", "BuildLeft", "BuildRight", "BuildRight"),
+        (JoinType::LeftSemi, "BuildRight", "BuildLeft", "BuildRight", "BuildRight"),
+        (JoinType::LeftAnti, "BuildRight", "BuildLeft", "BuildRight", "BuildRight"),
+    ] {
+        for (sizes, expected) in [((MIB, MIB), small), ((MIB, TIB), left_small), ((TIB, MIB), right_small), ((TIB, TIB), large)] {
+            let found = hinted(sizes, join_type.clone(), none, false, &s);
+            assert!(found.ends_with(expected), "{join_type} {sizes:?}: {found}");
+        }
+        let both = hinted((TIB, TIB), join_type.clone(), hints(Some(Broadcast), Some(Broadcast)), false, &s);
+        assert_eq!(both, format!("BroadcastNestedLoopJoin {small}"), "{join_type}");
+        let replicated = hinted((MIB, MIB), join_type.clone(), hints(Some(ShuffleReplicateNl), None), false, &s);
+        assert_eq!(replicated == "CartesianProduct", join_type.is_inner(), "{join_type}");
+    }
+    let (_, warnings) = crate::base::warning::gather(|| hinted((MIB, MIB), JoinType::Inner, hints(Some(Merge), None), false, &s));
+    assert_eq!(warnings, ["Hint (strategy=merge) is not supported in the query: no equi-join keys."]);
+}
+
+#[test]
+fn not_in_compares_all_pairs_where_asked() {
+    let s = cluster(&[("sql.optimizeNullAwareAntiJoin", "false")]);
+    assert_eq!(chosen((TIB, MIB), JoinType::NullAwareAnti, &s), "BroadcastNestedLoopJoin BuildRight");
+}
+
 #[test]
 fn keys_and_the_rest_of_the_condition() {
     let (l, r) = (Table::kvs("l", 1), Table::kvs("r", 1));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::base::{Attribute, DataType, Error, ExprId, Field, Result, Scalar, Schema, Settings};
 use crate::datasource::{ScanPartition, ScanRequest, TableSource, TableStatistics};
 use crate::expr::{AggregateExpr, AggregateFunction, ComparisonOp, Expr, SortOrder};
-use crate::logical::{BoundQuery, Join, JoinHint, JoinType, LogicalPlan};
+use crate::logical::{BoundQuery, Join, JoinHint, JoinType, LogicalPlan, RepartitionKind};
 use crate::operators::{Operator, SparkPlan};
 use crate::planning::{PhysicalQuery, plan, preparations, validate};
 

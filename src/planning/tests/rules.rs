@@ -41,7 +41,7 @@ fn redundant_sorts_go_and_others_stay() {
 fn hash_aggregates_of_sorted_rows_sort_where_asked() {
     let t = Table::kvs("t", 1);
     let by = |columns: &[&str]| columns.iter().map(|c| SortOrder::ascending(t.col(c))).collect::<Vec<_>>();
-    let input = LogicalPlan::Repartition { partitions: None, by: by(&["k"]), range: false, input: Box::new(t.plan.clone()) };
+    let input = LogicalPlan::Repartition { partitions: None, by: by(&["k"]), kind: RepartitionKind::Hash, input: Box::new(t.plan.clone()) };
     let totals = |input| aggregate(vec![t.col("k")], vec![t.col("k"), alias(sum(t.col("v")), "s")], input);
     let query = totals(LogicalPlan::Sort { order: by(&["k"]), global: false, input: Box::new(input) });
     let on = cluster(&[("sql.execution.replaceHashWithSortAgg", "true")]);
@@ -67,7 +67,7 @@ fn partial_group_limits_go_where_nothing_is_exchanged() {
     let both = "WindowGroupLimit\n Sort\n  Exchange\n   WindowGroupLimit\n    Sort\n     FileScan";
     assert_lines(&shape(limited(t.plan.clone()), &cluster(&[])), both);
     let by = vec![SortOrder::ascending(t.col("k"))];
-    let clustered = LogicalPlan::Repartition { partitions: Some(3), by, range: false, input: Box::new(t.plan.clone()) };
+    let clustered = LogicalPlan::Repartition { partitions: Some(3), by, kind: RepartitionKind::Hash, input: Box::new(t.plan.clone()) };
     assert_lines(&shape(limited(clustered), &cluster(&[])), "WindowGroupLimit\n Sort\n  Exchange\n   FileScan");
 }
 

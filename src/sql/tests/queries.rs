@@ -223,9 +223,13 @@ fn hints_reach_joins_and_partitions() {
     let q = query("SELECT /*+ MERGE(v) */ t.a FROM t JOIN (SELECT * FROM u) v ON t.a = v.a");
     let LogicalPlan::Project { input, .. } = &q.plan else { panic!("{q:?}") };
     let LogicalPlan::Join(j) = input.as_ref() else { panic!("{q:?}") };
-    assert_eq!(j.hint.right, Some(crate::logical::JoinHintStrategy::Merge));
+    assert!(matches!(&*j.right, LogicalPlan::Hint { strategy: crate::logical::JoinHintStrategy::Merge, .. }));
     assert!(tree("SELECT /*+ COALESCE(2) */ a FROM t").contains("2"));
-    assert_eq!(error("SELECT /*+ REPARTITION_BY_RANGE(3) */ a FROM t").class, ErrorClass::InvalidParameter);
+    for sql in ["COALESCE(a)", "REPARTITION(0)", "REPARTITION(a + 1)", "BROADCAST(1)"] {
+        let e = error(&format!("SELECT /*+ {sql} */ a FROM t"));
+        assert_eq!(e.class, ErrorClass::InvalidParameter, "{sql}: {e}");
+        assert_eq!(e.location.map(|l| (l.line, l.column)), Some((1, 1)), "{sql}");
+    }
 }
 
 #[test]

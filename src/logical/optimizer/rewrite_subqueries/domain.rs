@@ -136,6 +136,10 @@ impl Pushing<'_> {
                 Ok((LogicalPlan::Generate { generator, outer, output, input: Box::new(input) }, domain))
             }
             LogicalPlan::Repartition { input, .. } | LogicalPlan::Coalesce { input, .. } => self.push(*input),
+            LogicalPlan::Hint { strategy, input } => {
+                let (input, domain) = self.push(*input)?;
+                Ok((LogicalPlan::Hint { strategy, input: Box::new(input) }, domain))
+            }
             LogicalPlan::Sample { .. } => Err(Error::unsupported("TABLESAMPLE over a correlated subquery")),
             LogicalPlan::SetOperation { .. } | LogicalPlan::Apply(_) | LogicalPlan::WindowGroupLimit { .. } => {
                 Err(Error::internal("set operations, nested subqueries and group limits do not occur where correlation is undone"))

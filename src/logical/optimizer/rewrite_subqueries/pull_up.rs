@@ -26,6 +26,9 @@ pub fn pull_up(plan: LogicalPlan, outer: &BTreeSet<ExprId>) -> Result<Option<Dec
                 Ok(pull_up(*input, outer)?
                     .map(|d| Decorrelated { plan: LogicalPlan::Sort { order, global, input: Box::new(d.plan) }, ..d }))
             }
+            LogicalPlan::Hint { strategy, input } => {
+                Ok(pull_up(*input, outer)?.map(|d| Decorrelated { plan: LogicalPlan::Hint { strategy, input: Box::new(d.plan) }, ..d }))
+            }
             LogicalPlan::Generate { generator, outer: keep, output, input } if !refers_to(&generator, outer) => {
                 let Some(d) = pull_up(*input, outer)? else { return Ok(None) };
                 // The row that stands in for no match would have to be generated from.
