@@ -70,6 +70,52 @@ fn values() {
 }
 
 #[test]
+fn window_frames() {
+    let over = |call: &str, window: &str, parts: &[&str]| fails(&format!("SELECT {call} OVER ({window}) FROM orders"), parts);
+    let order = "The lower bound of a window frame must be less than or equal to the upper bound.";
+    for frame in ["2 FOLLOWING AND 1 FOLLOWING", "1 PRECEDING AND 2 PRECEDING", "CURRENT ROW AND 1 PRECEDING"] {
+        over("sum(quantity)", &format!("ORDER BY order_id ROWS BETWEEN {frame}"), &["DATATYPE_MISMATCH", order, "line 1, column 8"]);
+    }
+    let range = "RANGE BETWEEN 2 PRECEDING AND CURRENT ROW";
+    let several = "value boundaries cannot be used in a window specification with multiple order by expressions";
+    over("sum(quantity)", &format!("ORDER BY order_id, quantity {range}"), &["DATATYPE_MISMATCH", several, "line 1, column"]);
+    for range in [range, "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"] {
+        let window = format!("PARTITION BY region {range}");
+        over("sum(quantity)", &window, &["A range window frame cannot be used in an unordered window specification.", "line 1, column"]);
+    }
+    over(
+        "sum(quantity)",
+        &format!("ORDER BY region {range}"),
+        &["\"STRING\" used in the order specification does not support", "column 58"],
+    );
+    let rows = "ORDER BY order_id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW";
+    let required = "Window Frame specifiedwindowframe(RowFrame, -2, currentrow$()) must match the required frame \
+                    specifiedwindowframe(RowFrame, unboundedpreceding$(), currentrow$()).";
+    over("rank()", rows, &[required, "line 1, column 8"]);
+    over("row_number()", rows, &[required, "line 1, column 8"]);
+    over("lead(quantity)", rows, &["Cannot specify window frame for lead function.", "line 1, column 8"]);
+    over("sum(quantity)", "ORDER BY order_id ROWS BETWEEN quantity PRECEDING AND CURRENT ROW", &["constant", "line 1, column 59"]);
+}
+
+#[test]
+fn subqueries() {
+    fails("SELECT (SELECT id, country FROM customers)", &["A scalar subquery must return one column, not 2.", "line 1, column 9"]);
+    fails("SELECT * FROM orders WHERE quantity IN (SELECT id, name FROM customers)", &["2 columns", "line 1, column 41"]);
+    let outer = "SELECT * FROM orders o LEFT JOIN customers c ON o.customer_id IN (SELECT id FROM customers)";
+    fails(outer, &["UNSUPPORTED_FEATURE", "Subqueries in the condition of an outer, semi or anti join", "line 1, column 49"]);
+}
+
+#[test]
+fn broadcasts_above_their_limit() {
+    let sql = "SELECT count(*) FROM orders o JOIN customers c ON o.customer_id = c.id";
+    for mode in MODES {
+        let conf = "sql.maxBroadcastTableSize=100";
+        let message = failure(&["query", "--mode", mode, "--conf", conf, "--data", "fixtures/sales", sql]);
+        assert!(message.contains("Cannot broadcast the table that is larger than 100.0 B: "), "{message}");
+    }
+}
+
+#[test]
 fn files() {
     let message = failure(&["query", "--table", "t=no/such.parquet", "SELECT * FROM t"]);
     assert!(message.contains("PATH_NOT_FOUND") && message.contains("no/such.parquet"), "{message}");

@@ -111,7 +111,13 @@ impl Binder<'_> {
         let (condition, filter) = match pending.applies.is_empty() {
             true => (condition, None),
             false if inner => (None, condition),
-            false => return Err(Error::unsupported("Subqueries in the condition of an outer, semi or anti join are not supported.")),
+            false => {
+                let error = Error::unsupported("Subqueries in the condition of an outer, semi or anti join are not supported.");
+                return match constraint {
+                    JoinConstraint::On(e) => Err(error).at(e),
+                    JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => Err(error),
+                };
+            }
         };
         let (left, right) = (Box::new(left.plan), Box::new(right.plan));
         let mut plan = attach(LogicalPlan::Join(Join { left, right, join_type, condition, hint: JoinHint::default() }), pending.applies);

@@ -7,6 +7,7 @@ use super::order::sort_order;
 use super::parse::location;
 use super::scope::At;
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar};
+use crate::expr::window::RankingFunction;
 use crate::expr::{Expr, Frame, FrameBound, FrameUnits, SortOrder, WindowExpr, WindowFunction, coerce, evaluate};
 use crate::logical::LogicalPlan;
 
@@ -51,7 +52,12 @@ impl ExprBinder<'_, '_, '_> {
             return Err(Error::unsupported("DISTINCT window functions are not supported.")).at(f);
         }
         let frame = match frame {
-            Some(frame) => frame,
+            Some(frame) => {
+                if let WindowFunction::Ranking { function, .. } = &function {
+                    check_ranking_frame(*function, &frame).at(f)?;
+                }
+                frame
+            }
             None => Frame::default_for(ranked && call.name != "nth_value", !order_by.is_empty()),
         };
         Ok(Expr::Window(Box::new(WindowExpr { function, partition_by, order_by, frame })))
@@ -115,15 +121,15 @@ impl ExprBinder<'_, '_, '_> {
             Some(bound) => self.frame_bound(bound, units, order_by, false)?,
             None => FrameBound::CurrentRow,
         };
-        let rank = |b: &FrameBound| match b {
-            FrameBound::UnboundedPreceding => 0,
-            FrameBound::Preceding(_) => 1,
-            FrameBound::CurrentRow => 2,
-            FrameBound::Following(_) => 3,
-            FrameBound::UnboundedFollowing => 4,
-        };
-        if rank(&start) > rank(&end) || start == FrameBound::UnboundedFollowing || end == FrameBound::UnboundedPreceding {
-            return Err(Error::new(ErrorClass::InvalidParameter, "The window frame ends before it starts."));
+        if distance(&start) > distance(&end) {
+            return Err(Error::new(
+                ErrorClass::TypeMismatch,
+                "The lower bound of a window frame must be less than or equal to the upper bound.",
+            ));
+        }
+        let everything = (&start, &end) == (&FrameBound::UnboundedPreceding, &FrameBound::UnboundedFollowing);
+        if units == FrameUnits::Range && order_by.is_empty() && !everything {
+            return Err(Error::new(ErrorClass::TypeMismatch, "A range window frame cannot be used in an unordered window specification."));
         }
         Ok(Frame { units, start, end })
     }
@@ -149,11 +155,27 @@ impl ExprBinder<'_, '_, '_> {
                 // Dates and timestamps move by days or intervals; numbers by their own type.
                 DataType::Date if value.data_type().is_integral() => DataType::Int,
                 DataType::Date | DataType::Timestamp | DataType::TimestampNtz => value.data_type(),
-                other => other,
+                number if number.is_numeric() => number,
+                other => {
+                    let message = format!(
+                        "The data type \"{}\" used in the order specification does not support the data type \"{}\" which is used in the range frame.",
+                        other.to_string().to_uppercase(),
+                        value.data_type().to_string().to_uppercase()
+                    );
+                    return Err(Error::new(ErrorClass::TypeMismatch, message)).at(offset.as_ref());
+                }
             },
-            (FrameUnits::Range, _) => {
-                let message = "A RANGE frame with an offset needs exactly one ORDER BY expression.";
-                return Err(Error::new(ErrorClass::InvalidParameter, message)).at(offset.as_ref());
+            (FrameUnits::Range, []) => {
+                let message = "A range window frame cannot be used in an unordered window specification.";
+                return Err(Error::new(ErrorClass::TypeMismatch, message)).at(offset.as_ref());
+            }
+            (FrameUnits::Range, several) => {
+                let shown: Vec<String> = several.iter().map(|o| o.expr.to_string()).collect();
+                let message = format!(
+                    "A range window frame with value boundaries cannot be used in a window specification with multiple order by expressions: {}.",
+                    shown.join(", ")
+                );
+                return Err(Error::new(ErrorClass::TypeMismatch, message)).at(offset.as_ref());
             }
         };
         let value = evaluate::fold(&coerce::implicit_cast(value, &wanted).at(offset.as_ref())?).at(offset.as_ref())?;
@@ -168,6 +190,40 @@ impl ExprBinder<'_, '_, '_> {
         }
         Ok(if preceding { FrameBound::Preceding(value) } else { FrameBound::Following(value) })
     }
+}
+
+/// Where a bound is from the current row; to compare the bounds of one frame.
+fn distance(bound: &FrameBound) -> f64 {
+    let value = |s: &Scalar| match s {
+        Scalar::Float(v) => f64::from(*v),
+        Scalar::Double(v) => *v,
+        other => other.as_i128().unwrap_or(0) as f64,
+    };
+    match bound {
+        FrameBound::UnboundedPreceding => f64::NEG_INFINITY,
+        FrameBound::Preceding(s) => -value(s),
+        FrameBound::CurrentRow => 0.0,
+        FrameBound::Following(s) => value(s),
+        FrameBound::UnboundedFollowing => f64::INFINITY,
+    }
+}
+
+/// Ranking functions have a frame of their own, offset functions none that a query could name.
+fn check_ranking_frame(function: RankingFunction, frame: &Frame) -> Result<()> {
+    let invalid = |message: String| Err(Error::new(ErrorClass::InvalidParameter, message));
+    let required = match function {
+        RankingFunction::NthValue => return Ok(()),
+        RankingFunction::Lead | RankingFunction::Lag => {
+            return invalid(format!("Cannot specify window frame for {} function.", function.name()));
+        }
+        RankingFunction::CumeDist => Frame { units: FrameUnits::Range, ..Frame::expanding() },
+        RankingFunction::RowNumber
+        | RankingFunction::Rank
+        | RankingFunction::DenseRank
+        | RankingFunction::PercentRank
+        | RankingFunction::Ntile => Frame::expanding(),
+    };
+    if *frame == required { Ok(()) } else { invalid(format!("Window Frame {frame} must match the required frame {required}.")) }
 }
 
 /// Puts columns in the place of aggregate calls.

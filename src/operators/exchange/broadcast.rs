@@ -11,6 +11,7 @@ use crate::base::schema::arrow_schema;
 use crate::base::settings::MAX_BROADCAST_TABLE_SIZE;
 use crate::base::{Attribute, Error, ErrorClass, Result};
 use crate::expr::Expr;
+use crate::logical::display::bytes as in_words;
 use crate::operators::SparkPlan;
 use crate::operators::join::JoinIndex;
 use crate::rdd::context::Future;
@@ -89,7 +90,11 @@ fn collect(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<Bro
     if bytes as i128 > i128::from(limit) {
         return Err(Error::new(
             ErrorClass::ResourceExhausted,
-            format!("Cannot broadcast the table that is larger than {limit} bytes (sql.maxBroadcastTableSize): {bytes} bytes."),
+            format!(
+                "Cannot broadcast the table that is larger than {}: {}. The limit is `sql.maxBroadcastTableSize`.",
+                in_words(limit.max(0) as u64),
+                in_words(bytes as u64)
+            ),
         ));
     }
     context.metric(plan.id, "numOutputRows").store(rows as u64, std::sync::atomic::Ordering::Relaxed);
