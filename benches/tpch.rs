@@ -26,7 +26,7 @@ fn session(lineitem: &Arc<dyn TableSource>, mode: &str) -> Session {
 fn batches(lineitem: &Arc<dyn TableSource>) -> Vec<RecordBatch> {
     let names = ["l_shipdate", "l_quantity", "l_extendedprice", "l_discount", "l_tax", "l_returnflag", "l_linestatus"];
     let columns = names.iter().map(|n| lineitem.schema().index_of(n).expect("a column of lineitem")).collect();
-    let request = ScanRequest { columns, partition_filters: vec![], data_filters: vec![], settings: Settings::new() };
+    let request = ScanRequest { columns, partition_filters: vec![], data_filters: vec![], buckets: None, settings: Settings::new() };
     let partitions = lineitem.plan_scan(&request).expect("a scan");
     partitions.iter().flat_map(|p| p.open().expect("a partition")).map(|b| b.expect("a batch")).collect()
 }

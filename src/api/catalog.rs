@@ -111,6 +111,10 @@ impl Catalog {
         Ok(Some(old))
     }
 
+    pub(crate) fn entry(&self, name: &str) -> Option<CatalogEntry> {
+        Some(self.read().get(&name.to_lowercase())?.entry.clone())
+    }
+
     /// Where the files of a table are; nothing for tables in memory and views.
     pub(crate) fn files(&self, name: &str) -> Option<FileTable> {
         self.read().get(&name.to_lowercase())?.files.clone()

@@ -14,6 +14,7 @@ use super::grouped::GroupedData;
 use super::resolve::{Qualifiers, Scope, alias};
 use super::session::Session;
 use super::write;
+use super::writer::DataFrameWriter;
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar, Schema};
 use crate::datasource::BatchStream;
 use crate::datasource::write::{ResultFormat, render};
@@ -524,7 +525,7 @@ impl DataFrame {
     /// # Errors
     /// Those of the query, and `Io`.
     pub fn write_parquet(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.write(path, ResultFormat::Parquet)
+        self.write_file(path, ResultFormat::Parquet)
     }
 
     /// Writes all rows to a CSV file with a header.
@@ -532,7 +533,7 @@ impl DataFrame {
     /// # Errors
     /// Those of the query, and `Io`.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.write(path, ResultFormat::Csv)
+        self.write_file(path, ResultFormat::Csv)
     }
 
     /// Writes all rows to a file of one JSON object per line.
@@ -540,11 +541,42 @@ impl DataFrame {
     /// # Errors
     /// Those of the query, and `Io`.
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.write(path, ResultFormat::Ndjson)
+        self.write_file(path, ResultFormat::Ndjson)
     }
 
-    fn write(&self, path: impl AsRef<Path>, format: ResultFormat) -> Result<()> {
+    fn write_file(&self, path: impl AsRef<Path>, format: ResultFormat) -> Result<()> {
         write::file(path.as_ref(), format, &self.output(), self.to_local_iterator()?)
+    }
+
+    /// Writes the rows as a table or a folder, partitioned or bucketed.
+    pub fn write(&self) -> DataFrameWriter {
+        DataFrameWriter::new(self.clone())
+    }
+
+    /// Adds the rows to a table, column by column, or puts them in the place of its rows.
+    ///
+    /// # Errors
+    /// `TableNotFound`; `WrongArguments` and `TypeMismatch` where the columns are not the table's; those of the query and of writing.
+    pub fn insert_into(&self, name: &str, overwrite: bool) -> Result<()> {
+        let target = self.session.table(name)?;
+        let types: Vec<DataType> = target.output().iter().map(|a| a.data_type.clone()).collect();
+        let own = self.output();
+        if own.len() != types.len() {
+            let message = format!("`{name}` has {} columns, but the rows have {}.", types.len(), own.len());
+            return Err(Error::new(ErrorClass::WrongArguments, message));
+        }
+        let plan = cast_columns(self.query.plan.clone(), &types)?;
+        let list = plan.output().into_iter().zip(target.output()).map(|(a, t)| alias(Expr::Attribute(a), &t.name)).collect();
+        let plan = LogicalPlan::Project { list, input: Box::new(plan) };
+        super::tables::insert(&self.session, name, overwrite, BoundQuery { plan, subqueries: self.query.subqueries.clone() })
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) fn query(&self) -> &BoundQuery {
+        &self.query
     }
 
     /// The plans as text, in Spark's formats.

@@ -8,7 +8,9 @@ pub mod grouped;
 mod resolve;
 pub mod session;
 mod statement;
+mod tables;
 pub mod write;
+pub mod writer;
 
 pub use catalog::Catalog;
 pub use column::{Column, WindowSpec};
@@ -16,3 +18,4 @@ pub use dataframe::DataFrame;
 pub use functions::{call, col, lit, when};
 pub use grouped::GroupedData;
 pub use session::{Session, SessionBuilder};
+pub use writer::DataFrameWriter;

@@ -1,16 +1,13 @@
 //! Running statements: queries become DataFrames, commands act at once and give their rows.
 
-use std::sync::Arc;
-
-use arrow::array::RecordBatch;
-
 use super::catalog::Catalog;
 use super::dataframe::DataFrame;
 use super::session::Session;
+use super::tables;
 use crate::base::settings::ALL;
 use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar, Schema};
-use crate::datasource::write::{FolderWriter, ResultFormat};
-use crate::datasource::{FileTable, MemoryTable, TableSource};
+use crate::datasource::write::SaveMode;
+use crate::datasource::{FileTable, MemoryTable};
 use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
 use crate::planning::ExplainLevel;
 use crate::sql::{BoundStatement, CatalogEntry, CatalogView};
@@ -24,18 +21,15 @@ pub(super) fn run(session: &Session, statement: BoundStatement) -> Result<DataFr
         BoundStatement::CreateView { name, replace, if_not_exists, query } => {
             create(catalog, &name, replace, if_not_exists, || Ok((query.into(), None)))?;
         }
-        BoundStatement::CreateTable { name, replace, if_not_exists, schema, format, path, options } => {
-            let make = || open(schema, path.map(|path| FileTable { path, format, options }));
+        BoundStatement::CreateTable { name, replace, if_not_exists, schema, files } => {
+            let make = || open(schema, files);
             create(catalog, &name, replace, if_not_exists, make)?;
         }
-        BoundStatement::CreateTableAs { name, replace, if_not_exists, format, path, options, query } => {
-            let make = || match path {
-                Some(path) => write_folder(session, FileTable { path, format, options }, query),
-                None => Ok((CatalogEntry::Table(in_memory(session, query)?), None)),
-            };
-            create(catalog, &name, replace, if_not_exists, make)?;
+        BoundStatement::CreateTableAs { name, replace, if_not_exists, files, query } => {
+            let mode = if replace { SaveMode::Overwrite } else { SaveMode::ErrorIfExists };
+            create(catalog, &name, replace, if_not_exists, || tables::create(session, files, query, mode))?;
         }
-        BoundStatement::Insert { name, overwrite, query } => insert(session, &name, overwrite, query)?,
+        BoundStatement::Insert { name, overwrite, query } => tables::insert(session, last(&name), overwrite, query)?,
         BoundStatement::Drop { name, view, if_exists } => drop_entry(catalog, &name, view, if_exists)?,
         BoundStatement::Set { key: Some(key), value: Some(value) } => {
             session.set(&key, &value)?;
@@ -93,67 +87,27 @@ fn create(
     }
 }
 
-fn open(schema: Option<Schema>, files: Option<FileTable>) -> Result<(CatalogEntry, Option<FileTable>)> {
-    match (files, schema) {
-        (Some(files), None) => Ok((CatalogEntry::Table(files.open()?), Some(files))),
-        (Some(_), Some(_)) => {
-            Err(Error::unsupported("a table over files takes its columns from the files; leave the list of columns out."))
+fn open(schema: Option<Schema>, files: FileTable) -> Result<(CatalogEntry, Option<FileTable>)> {
+    match (files.path.is_empty(), schema) {
+        (false, None) => {
+            let source = files.open()?;
+            let fields = &source.schema().fields;
+            let partitions = &fields[fields.len() - source.partition_columns()..];
+            if let Some(missing) = files.partition_by.iter().find(|p| !partitions.iter().any(|f| f.name.eq_ignore_ascii_case(&p.name))) {
+                let message = format!("{}: the folders do not name the partition column `{}`.", files.path, missing.name);
+                return Err(Error::new(ErrorClass::MalformedData, message));
+            }
+            Ok((CatalogEntry::Table(source), Some(files)))
         }
-        (None, schema) => Ok((CatalogEntry::Table(MemoryTable::new(schema.unwrap_or_default(), vec![])?), None)),
-    }
-}
-
-fn collected(session: &Session, query: BoundQuery) -> Result<(Schema, Vec<Vec<RecordBatch>>)> {
-    let frame = DataFrame::from_query(session.clone(), query);
-    Ok((frame.schema(), frame.query_execution()?.collect_partitions()?))
-}
-
-fn in_memory(session: &Session, query: BoundQuery) -> Result<Arc<dyn TableSource>> {
-    let (mut schema, partitions) = collected(session, query)?;
-    // A table takes NULLs later, whatever the query that made it could give.
-    schema.fields.iter_mut().for_each(|f| f.nullable = true);
-    MemoryTable::new(schema, partitions)
-}
-
-/// Writes a query's rows to a folder of part files, and opens it.
-fn write_folder(session: &Session, mut files: FileTable, query: BoundQuery) -> Result<(CatalogEntry, Option<FileTable>)> {
-    let format = files.format.get_or_insert_with(|| "parquet".into());
-    let format = result_format(format)?;
-    let (schema, partitions) = collected(session, query)?;
-    let folder = FolderWriter::create(&files.path, format, &schema, false)?;
-    for (i, batches) in partitions.iter().enumerate() {
-        let mut part = folder.part(i)?;
-        for batch in batches {
-            part.write(batch)?;
+        (false, Some(_)) => Err(Error::unsupported("a table over files takes its columns from the files; leave the list of columns out.")),
+        (true, schema) => {
+            let schema = schema.unwrap_or_default();
+            let Some(spec) = files.buckets else { return Ok((CatalogEntry::Table(MemoryTable::new(schema, vec![])?), None)) };
+            spec.check(&schema, 0)?;
+            let empty = vec![vec![]; spec.buckets];
+            Ok((CatalogEntry::Table(MemoryTable::in_buckets(schema, empty, 1, spec)?), None))
         }
-        part.finish()?;
     }
-    folder.commit()?;
-    Ok((CatalogEntry::Table(files.open()?), Some(files)))
-}
-
-/// JSON tables hold one object per line.
-fn result_format(name: &str) -> Result<ResultFormat> {
-    Ok(match name.parse()? {
-        ResultFormat::Json => ResultFormat::Ndjson,
-        other => other,
-    })
-}
-
-fn insert(session: &Session, name: &[String], overwrite: bool, query: BoundQuery) -> Result<()> {
-    let catalog = session.catalog();
-    let table = match catalog.resolve(name) {
-        Some(CatalogEntry::Table(table)) if table.format() == "memory" => table,
-        Some(_) => return Err(Error::unsupported(format!("`{}`: INSERT writes to tables in memory only.", last(name)))),
-        None => return Err(catalog.not_found(last(name))),
-    };
-    let mut partitions = match overwrite {
-        true => vec![],
-        false => session.table(last(name))?.query_execution()?.collect_partitions()?,
-    };
-    partitions.extend(collected(session, query)?.1);
-    partitions.retain(|p| !p.is_empty());
-    session.replace_rows(last(name), MemoryTable::new(table.schema().clone(), partitions)?)
 }
 
 fn drop_entry(catalog: &Catalog, name: &[String], view: bool, if_exists: bool) -> Result<()> {

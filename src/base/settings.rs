@@ -79,6 +79,11 @@ settings! {
     MODE = "execution.mode", Kind::Choice(&["auto", "jit", "interpreted"]), "auto", "auto", "`jit` compiles before the first row, `interpreted` never compiles, `auto` chooses by the work.";
     THREADS = "execution.threads", Kind::Int, "0", "0", "Worker threads; 0 means one per core.";
     BATCH_SIZE = "execution.batchSize", Kind::Int, "8192", "8192", "Rows per Arrow batch.";
+    BUCKETING_ENABLED = "sql.sources.bucketing.enabled", Kind::Bool, "true", "true", "Read bucketed tables bucket by bucket.";
+    AUTO_BUCKETED_SCAN = "sql.sources.bucketing.autoBucketedScan.enabled", Kind::Bool, "true", "true", "Read buckets as ordinary files where no operator profits from the buckets.";
+    COALESCE_BUCKETS_IN_JOIN = "sql.bucketing.coalesceBucketsInJoin.enabled", Kind::Bool, "false", "false", "Join tables of different numbers of buckets by reading the larger number as the smaller.";
+    COALESCE_BUCKETS_MAX_RATIO = "sql.bucketing.coalesceBucketsInJoin.maxBucketRatio", Kind::Int, "4", "4", "Most times that one number of buckets may be the other for that.";
+    BUCKETED_SCAN_ORDERING = "sql.legacy.bucketedTableScan.outputOrdering", Kind::Bool, "true", "false", "Rely on the order of rows within buckets that are one sorted file each.";
     CACHE_BATCH_SIZE = "sql.inMemoryColumnarStorage.batchSize", Kind::Int, "10000", "10000", "Rows per batch of a cached table; each batch has its own bounds.";
     CACHE_PARTITION_PRUNING = "sql.inMemoryColumnarStorage.partitionPruning", Kind::Bool, "true", "true", "Pass over batches of cached tables whose bounds exclude the filters.";
     MEMORY_LIMIT = "memory.limit", Kind::Size, "0", "0", "Most memory of running queries; 0 is unlimited.";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema as ArrowSchema;
 
+use super::buckets::bucket_of_file;
 use super::convert::make_batch;
 use super::listing::Listing;
 use super::memory::projected_schema;
@@ -93,7 +94,7 @@ impl<F: ChunkFormat> TableSource for ChunkedTable<F> {
     }
 
     fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {
-        let selected = self.listing.select(&self.schema, &request.partition_filters)?;
+        let selected = self.listing.select(&self.schema, request)?;
         let files: Vec<FileUnits> = self
             .listing
             .files
@@ -103,7 +104,7 @@ impl<F: ChunkFormat> TableSource for ChunkedTable<F> {
             .map(|((file, chunks), selected)| {
                 let unit = |c: &Chunk| Unit { midpoint: c.start + c.length / 2, weight: c.length };
                 let units = if *selected { chunks.iter().map(unit).collect() } else { Vec::new() };
-                FileUnits { size: if *selected { file.size } else { 0 }, units }
+                FileUnits { size: if *selected { file.size } else { 0 }, bucket: bucket_of_file(&file.path), units }
             })
             .collect();
         let scan = Arc::new(Scan {
@@ -116,7 +117,7 @@ impl<F: ChunkFormat> TableSource for ChunkedTable<F> {
             batch_size: request.settings.batch_size(),
         });
         let open = |pieces: Vec<Piece>| Arc::new(ChunkedPartition { scan: scan.clone(), pieces }) as Arc<dyn ScanPartition>;
-        Ok(partition(&files, &request.settings).into_iter().map(open).collect())
+        Ok(partition(&files, request).into_iter().map(open).collect())
     }
 }
 

@@ -271,7 +271,13 @@ mod tests {
     }
 
     fn read(t: &dyn TableSource, columns: &[usize]) -> Result<Vec<RecordBatch>> {
-        let request = ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: vec![], settings: Settings::new() };
+        let request = ScanRequest {
+            columns: columns.to_vec(),
+            partition_filters: vec![],
+            data_filters: vec![],
+            buckets: None,
+            settings: Settings::new(),
+        };
         t.plan_scan(&request)?.iter().map(|p| p.open()?.collect::<Result<Vec<_>>>()).collect::<Result<Vec<_>>>().map(|v| v.concat())
     }
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{RecordBatch, new_null_array};
 
+use super::ScanRequest;
 use super::convert::{batch_schema, make_batch};
 use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar, Schema, calendar};
 use crate::expr::Expr;
-use crate::expr::evaluate::predicate;
 use crate::expr::evaluate::scalar::list_to_array;
+use crate::expr::evaluate::{fold, predicate};
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,14 @@ impl Listing {
     /// # Errors
     /// `PathNotFound` when nothing is there, `Io`, `MalformedData` when folders disagree about partition columns.
     pub fn new(path: &str) -> Result<Self> {
+        Self::with_partitions(path, &[])
+    }
+
+    /// The same, with the partition columns declared: their types are not guessed.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn with_partitions(path: &str, declared: &[Field]) -> Result<Self> {
         let bare = path.strip_prefix("file://").or_else(|| path.strip_prefix("file:")).unwrap_or(path);
         let roots = if bare.contains(['*', '?', '[']) && !Path::new(bare).exists() { matched(bare)? } else { vec![PathBuf::from(bare)] };
         let mut found = Vec::new();
@@ -53,7 +62,7 @@ impl Listing {
         if found.is_empty() {
             return Err(Error::new(ErrorClass::PathNotFound, format!("{path}: there are no data files.")));
         }
-        let (files, partition_fields) = typed(found)?;
+        let (files, partition_fields) = typed(found, declared)?;
         Ok(Self { roots, files, partition_fields })
     }
 
@@ -68,17 +77,19 @@ impl Listing {
         format!("InMemoryFileIndex({} paths)[{}]", roots.len(), roots.join(", "))
     }
 
-    /// For each file, whether it passes conjuncts over partition columns, which are the last columns of `schema`.
+    /// For each file, whether it may hold rows that are wanted: whether it passes the conjuncts over partition columns, which are the last
+    /// columns of `schema`, and is of a bucket selected.
     ///
     /// # Errors
     /// Those of evaluating the filters.
-    pub fn select(&self, schema: &Schema, partition_filters: &[Expr]) -> Result<Vec<bool>> {
-        let mut keep = vec![true; self.files.len()];
-        if partition_filters.is_empty() {
+    pub fn select(&self, schema: &Schema, request: &ScanRequest) -> Result<Vec<bool>> {
+        let mut keep: Vec<bool> =
+            self.files.iter().map(|f| request.buckets.as_ref().is_none_or(|buckets| buckets.selects_file(&f.path))).collect();
+        if request.partition_filters.is_empty() {
             return Ok(keep);
         }
         let batch = self.partition_batch(schema)?;
-        for filter in partition_filters {
+        for filter in &request.partition_filters {
             let passes = predicate(filter, &batch)?;
             keep.iter_mut().enumerate().for_each(|(i, k)| *k &= passes.value(i));
         }
@@ -144,6 +155,24 @@ fn walk(folder: &Path, keys: &mut Vec<(String, String)>, found: &mut Vec<Found>)
     Ok(())
 }
 
+/// The folder of a value of a partition column, as Hive names it.
+pub(super) fn partition_folder(name: &str, value: Option<&str>) -> String {
+    let value = value.filter(|v| !v.is_empty()).map_or_else(|| NULL_PARTITION.to_string(), escape);
+    format!("{}={value}", escape(name))
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c) {
+            out.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// `%2F` and the like, as Hive writes characters that paths cannot hold.
 fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -158,7 +187,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// Gives partition columns the narrowest type that all their values fit.
-fn typed(found: Vec<Found>) -> Result<(Vec<DataFile>, Vec<Field>)> {
+fn typed(found: Vec<Found>, declared: &[Field]) -> Result<(Vec<DataFile>, Vec<Field>)> {
     let names: Vec<String> = found.first().map(|f| f.2.iter().map(|(k, _)| k.clone()).collect()).unwrap_or_default();
     if let Some((path, ..)) = found.iter().find(|f| !f.2.iter().map(|(k, _)| k).eq(names.iter())) {
         let message =
@@ -170,7 +199,8 @@ fn typed(found: Vec<Found>) -> Result<(Vec<DataFile>, Vec<Field>)> {
         .enumerate()
         .map(|(i, name)| {
             let values = found.iter().map(|f| f.2[i].1.as_str()).filter(|v| *v != NULL_PARTITION);
-            Field::new(name.as_str(), partition_type(values), true)
+            let declared = declared.iter().find(|d| d.name.eq_ignore_ascii_case(name));
+            declared.cloned().unwrap_or_else(|| Field::new(name.as_str(), partition_type(values), true))
         })
         .collect();
     let files = found
@@ -204,7 +234,10 @@ fn partition_value(text: &str, data_type: &DataType) -> Scalar {
         }
         DataType::Date if text.len() == 10 => calendar::parse_date(text).map(Scalar::Date),
         DataType::String => Some(Scalar::string(text)),
-        _ => None,
+        other => {
+            let text = Box::new(Expr::Literal(Scalar::string(text)));
+            fold(&Expr::Cast { expr: text, to: other.clone(), try_cast: true }).ok()
+        }
     };
     value.unwrap_or_else(|| Scalar::Null(data_type.clone()))
 }

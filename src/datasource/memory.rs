@@ -8,6 +8,7 @@ use arrow::compute::BatchCoalescer;
 use arrow::datatypes::Schema as ArrowSchema;
 use rayon::prelude::*;
 
+use super::buckets::{BucketSpec, BucketedTable};
 use super::convert::{batch_schema, make_batch, normalise};
 use super::prune::{BlockColumn, may_match};
 use super::{BatchStream, ScanPartition, ScanRequest, TableSource, TableStatistics, statistics};
@@ -66,6 +67,14 @@ impl MemoryTable {
         Ok(Arc::new(Self { schema, partitions: Arc::new(partitions), statistics, blocks: Some(blocks) }))
     }
 
+    /// A table whose partitions are the buckets that `spec` tells.
+    ///
+    /// # Errors
+    /// As for [`Self::in_batches`].
+    pub fn in_buckets(schema: Schema, buckets: Vec<Vec<RecordBatch>>, batch_rows: usize, spec: BucketSpec) -> Result<Arc<dyn TableSource>> {
+        Ok(BucketedTable::in_memory(Self::in_batches(schema, buckets, batch_rows)?, spec))
+    }
+
     /// The batches that may have rows that pass all filters, partition by partition.
     fn matching(&self, blocks: &[Vec<Vec<BlockColumn>>], request: &ScanRequest) -> Vec<Vec<Piece>> {
         let whole = |partition: usize, batch: usize| {
@@ -73,7 +82,15 @@ impl MemoryTable {
             let may_match = request.data_filters.iter().all(|f| may_match(f, &|column| known.get(column).cloned()));
             may_match.then_some(Piece { batch: (partition, batch), from: 0, rows })
         };
-        self.partitions.iter().enumerate().map(|(p, batches)| (0..batches.len()).filter_map(|b| whole(p, b)).collect()).collect()
+        let of_partition = |p: usize| (0..self.partitions[p].len()).filter_map(move |b| whole(p, b));
+        let Some(buckets) = &request.buckets else { return (0..self.partitions.len()).map(|p| of_partition(p).collect()).collect() };
+        // The partitions are the buckets.
+        let count = buckets.partitions.unwrap_or(self.partitions.len()).max(1);
+        let mut out = vec![vec![]; count];
+        for bucket in (0..self.partitions.len()).filter(|b| buckets.selects(*b)) {
+            out[bucket % count].extend(of_partition(bucket));
+        }
+        out
     }
 
     /// The rows in pieces of at most `batch_size`, in partitions: those given, or where there are fewer than `threads`, runs of
@@ -207,7 +224,7 @@ mod tests {
     fn request(columns: &[usize], settings: &[(&str, &str)]) -> ScanRequest {
         let mut all = Settings::new();
         settings.iter().for_each(|(k, v)| all.set(k, v).unwrap());
-        ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: vec![], settings: all }
+        ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: vec![], buckets: None, settings: all }
     }
 
     #[test]

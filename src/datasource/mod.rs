@@ -4,6 +4,7 @@
 //! packed into partitions) and then opened partition by partition.
 
 mod arrow_ipc;
+mod buckets;
 mod chunked;
 mod convert;
 mod csv;
@@ -26,6 +27,7 @@ use arrow::array::RecordBatch;
 use crate::base::{Result, Scalar, Schema, Settings};
 use crate::expr::Expr;
 
+pub use buckets::{BucketRequest, BucketSpec, Bucketing};
 pub use convert::{make_batch, normalise};
 pub use memory::MemoryTable;
 pub use open::{FileTable, list_folder, open_folder, open_path};
@@ -52,6 +54,11 @@ pub trait TableSource: Debug + Send + Sync {
     /// What is known of the data without reading it.
     fn statistics(&self) -> &TableStatistics;
 
+    /// How the rows are dealt out to buckets, if they are.
+    fn bucketing(&self) -> Option<&Bucketing> {
+        None
+    }
+
     /// Whether the reader can skip data by `filters` (they stay advisory: the plan filters again).
     fn supports_pushdown(&self) -> bool {
         false
@@ -73,6 +80,8 @@ pub struct ScanRequest {
     pub partition_filters: Vec<Expr>,
     /// Conjuncts bound to the table's schema by which the source may skip rows; the plan filters again.
     pub data_filters: Vec<Expr>,
+    /// Of a bucketed table.
+    pub buckets: Option<BucketRequest>,
     pub settings: Settings,
 }
 

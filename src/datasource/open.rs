@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::buckets::{BucketSpec, BucketedTable};
 use super::listing::Listing;
 use super::parquet::ParquetTable;
 use super::{TableSource, arrow_ipc, csv, json};
 use crate::base::error::nearest;
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Error, ErrorClass, Field, Result};
 
 /// The formats, each with the extensions that name it.
 const FORMATS: &[(&str, &[&str])] = &[
@@ -22,20 +23,29 @@ const FORMATS: &[(&str, &[&str])] = &[
 /// A table in files: where they are and how to read them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileTable {
-    /// A file, a folder or a glob.
+    /// A file, a folder or a glob; empty for a table that is to be in memory.
     pub path: String,
     /// By the extension when absent.
     pub format: Option<String>,
     pub options: BTreeMap<String, String>,
+    /// The columns in the names of folders, where their types are known; else they are guessed.
+    pub partition_by: Vec<Field>,
+    /// Of a table whose files are buckets. Nothing in the files tells; whoever names the table must know.
+    pub buckets: Option<BucketSpec>,
 }
 
 impl FileTable {
     /// As [`open_path`], of what is there now.
     ///
     /// # Errors
-    /// Those of [`open_path`].
+    /// Those of [`open_path`]; for buckets `ColumnNotFound` and `MalformedData`.
     pub fn open(&self) -> Result<Arc<dyn TableSource>> {
-        open_path(&self.path, self.format.as_deref(), &self.options)
+        let listing = Listing::with_partitions(&self.path, &self.partition_by)?;
+        let files = open_listing(listing.clone(), self.format.as_deref(), &self.options)?;
+        match &self.buckets {
+            Some(spec) => BucketedTable::open(files, &listing, spec.clone()),
+            None => Ok(files),
+        }
     }
 }
 
@@ -48,7 +58,10 @@ impl FileTable {
 /// `PathNotFound`, `Io`; `Unsupported` for an unknown format; `MalformedData` naming the file; `InvalidParameter` for an option
 /// that the format does not have.
 pub fn open_path(path: &str, format: Option<&str>, options: &BTreeMap<String, String>) -> Result<Arc<dyn TableSource>> {
-    let listing = Listing::new(path)?;
+    open_listing(Listing::new(path)?, format, options)
+}
+
+fn open_listing(listing: Listing, format: Option<&str>, options: &BTreeMap<String, String>) -> Result<Arc<dyn TableSource>> {
     let format = match format {
         Some(name) => named_format(name)?,
         None => format_of(&listing.files[0].path).ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::ScanRequest;
 use crate::base::{Settings, settings};
 
 /// A file and the units (row groups, chunks of lines) of it that are wanted.
@@ -9,6 +10,8 @@ use crate::base::{Settings, settings};
 pub(super) struct FileUnits {
     /// Bytes of the whole file.
     pub size: u64,
+    /// That its name tells.
+    pub bucket: Option<usize>,
     pub units: Vec<Unit>,
 }
 
@@ -28,10 +31,26 @@ pub(super) struct Piece {
     pub units: Vec<usize>,
 }
 
-/// Partitions of the units of `files`, at least one.
+/// Partitions of the units of `files`, at least one; one per bucket where that is asked for.
 ///
 /// Under the profile `local` empty partitions are dropped, and the largest are halved until there are as many as threads.
-pub(super) fn partition(files: &[FileUnits], settings: &Settings) -> Vec<Vec<Piece>> {
+pub(super) fn partition(files: &[FileUnits], request: &ScanRequest) -> Vec<Vec<Piece>> {
+    match request.buckets.as_ref().and_then(|b| b.partitions) {
+        Some(partitions) => by_bucket(files, partitions),
+        None => by_size(files, &request.settings),
+    }
+}
+
+/// Whole files, each in the partition of its bucket modulo their number.
+fn by_bucket(files: &[FileUnits], partitions: usize) -> Vec<Vec<Piece>> {
+    let mut out = vec![vec![]; partitions];
+    for (file, units) in files.iter().enumerate().filter(|(_, f)| !f.units.is_empty()) {
+        out[units.bucket.unwrap_or_default() % partitions].push(Piece { file, units: (0..units.units.len()).collect() });
+    }
+    out
+}
+
+fn by_size(files: &[FileUnits], settings: &Settings) -> Vec<Vec<Piece>> {
     let sizes: Vec<u64> = files.iter().map(|f| f.size).collect();
     let mut partitions: Vec<Vec<Piece>> = pack(&sizes, settings)
         .into_iter()
@@ -162,13 +181,13 @@ mod tests {
     #[test]
     fn local_partitions_follow_the_threads() {
         let units = (0..10).map(|i| Unit { midpoint: i * 1000 + 500, weight: 10 }).collect();
-        let files = [FileUnits { size: 10_000, units }];
-        assert_eq!(partition(&files, &settings("4", "cluster")).len(), 1);
-        let local = partition(&files, &settings("4", "local"));
+        let files = [FileUnits { size: 10_000, bucket: None, units }];
+        assert_eq!(by_size(&files, &settings("4", "cluster")).len(), 1);
+        let local = by_size(&files, &settings("4", "local"));
         assert_eq!(local.len(), 4);
         let mut seen: Vec<usize> = local.iter().flatten().flat_map(|p| p.units.clone()).collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
-        assert_eq!(partition(&[FileUnits { size: 5, units: vec![] }], &settings("4", "local")), vec![vec![]]);
+        assert_eq!(by_size(&[FileUnits { size: 5, bucket: None, units: vec![] }], &settings("4", "local")), vec![vec![]]);
     }
 }

@@ -45,7 +45,7 @@ pub use project::Project;
 pub use properties::{Distribution, Partitioning, ProvidedOrder, ShuffleSpec};
 pub use range::Range;
 pub use sample::Sample;
-pub use scan::{FileScan, LocalTableScan};
+pub use scan::{BucketScan, BucketUse, FileScan, LocalTableScan};
 pub use sort::Sort;
 pub use whole_stage::WholeStageCodegen;
 pub use window::Window;

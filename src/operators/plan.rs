@@ -163,11 +163,10 @@ impl SparkPlan {
     /// What is guaranteed about the rows across partitions.
     pub fn output_partitioning(&self) -> Partitioning {
         deep(|| match &self.operator {
-            Operator::FileScan(_)
-            | Operator::LocalTableScan(_)
-            | Operator::Union(_)
-            | Operator::Expand(_)
-            | Operator::CartesianProduct(_) => Partitioning::Unknown(0),
+            Operator::FileScan(s) => s.output_partitioning(),
+            Operator::LocalTableScan(_) | Operator::Union(_) | Operator::Expand(_) | Operator::CartesianProduct(_) => {
+                Partitioning::Unknown(0)
+            }
             Operator::OneRowScan | Operator::TakeOrderedAndProject(_) | Operator::CollectLimit(_) => Partitioning::Single,
             Operator::InMemoryTableScan(s) => s.output_partitioning(),
             Operator::Range(r) => r.output_partitioning(),
@@ -215,8 +214,8 @@ impl SparkPlan {
             | Operator::WindowGroupLimit(_)
             | Operator::WholeStageCodegen(_)
             | Operator::InputAdapter => self.child().output_ordering(),
-            Operator::FileScan(_)
-            | Operator::LocalTableScan(_)
+            Operator::FileScan(s) => s.output_ordering(),
+            Operator::LocalTableScan(_)
             | Operator::OneRowScan
             | Operator::Exchange(_)
             | Operator::BroadcastExchange(_)

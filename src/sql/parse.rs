@@ -8,7 +8,8 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location as TokenLocation, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::dialect::Spark;
-use crate::base::{Error, ErrorClass, Location, Result};
+use crate::base::{Error, ErrorClass, Field, Location, Result};
+use crate::datasource::{BucketSpec, FileTable};
 use crate::planning::ExplainLevel;
 
 /// Deepest nesting of parentheses, brackets, CASE and prefix operators in a statement, and of a bound expression.
@@ -59,9 +60,7 @@ pub(super) struct TableDefinition {
     pub replace: bool,
     pub if_not_exists: bool,
     pub columns: Vec<(Ident, sqlparser::ast::DataType)>,
-    pub format: Option<String>,
-    pub path: Option<String>,
-    pub options: BTreeMap<String, String>,
+    pub files: FileTable,
 }
 
 /// Parses the statements of a text, separated by `;`.
@@ -303,8 +302,7 @@ impl Head<'_, '_> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         let name = self.name()?;
         if temporary && self.peek_word("USING") {
-            let mut table =
-                TableDefinition { name, replace, if_not_exists, columns: vec![], format: None, path: None, options: BTreeMap::new() };
+            let mut table = TableDefinition { name, replace, if_not_exists, columns: vec![], files: FileTable::default() };
             self.table_clauses(&mut table)?;
             return Ok(Statement::CreateTable { table, query: None });
         }
@@ -320,8 +318,7 @@ impl Head<'_, '_> {
     fn create_table(&mut self, replace: bool) -> Result<Statement> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         let name = self.name()?;
-        let mut table =
-            TableDefinition { name, replace, if_not_exists, columns: vec![], format: None, path: None, options: BTreeMap::new() };
+        let mut table = TableDefinition { name, replace, if_not_exists, columns: vec![], files: FileTable::default() };
         if self.0.peek_token().token == Token::LParen {
             let (columns, _) = self.0.parse_columns().map_err(parser_error)?;
             table.columns = columns.into_iter().map(|c| (c.name, c.data_type)).collect();
@@ -337,25 +334,55 @@ impl Head<'_, '_> {
         Ok(Statement::CreateTable { table, query })
     }
 
-    /// `USING format`, `OPTIONS (key value, …)`, `LOCATION 'path'`, `COMMENT 'text'`, in any order.
+    /// `USING format`, `OPTIONS (key value, …)`, `LOCATION 'path'`, `PARTITIONED BY (…)`, `CLUSTERED BY (…) … INTO n BUCKETS`,
+    /// `COMMENT 'text'`, in any order.
     fn table_clauses(&mut self, table: &mut TableDefinition) -> Result<()> {
+        let files = &mut table.files;
+        let mut location = None;
         loop {
             if self.words(&["USING"]) {
-                table.format = Some(self.0.parse_identifier().map_err(parser_error)?.value.to_ascii_lowercase());
+                files.format = Some(self.0.parse_identifier().map_err(parser_error)?.value.to_ascii_lowercase());
             } else if self.words(&["LOCATION"]) {
-                table.path = Some(self.0.parse_literal_string().map_err(parser_error)?);
+                location = Some(self.0.parse_literal_string().map_err(parser_error)?);
             } else if self.words(&["COMMENT"]) {
                 self.0.parse_literal_string().map_err(parser_error)?;
             } else if self.words(&["OPTIONS"]) || self.words(&["TBLPROPERTIES"]) {
-                self.options(&mut table.options)?;
+                self.options(&mut files.options)?;
+            } else if self.words(&["PARTITIONED", "BY"]) {
+                let fields = self.names()?.into_iter().map(|name| Field::new(name, crate::base::DataType::Null, true));
+                files.partition_by = fields.collect();
+            } else if self.words(&["CLUSTERED", "BY"]) {
+                files.buckets = Some(self.buckets()?);
             } else {
                 break;
             }
         }
-        if let Some(path) = table.options.remove("path") {
-            table.path.get_or_insert(path);
-        }
+        let option = files.options.remove("path");
+        files.path = location.or(option).unwrap_or_default();
         Ok(())
+    }
+
+    /// `(a, b) [SORTED BY (c [ASC])] INTO n BUCKETS`.
+    fn buckets(&mut self) -> Result<BucketSpec> {
+        let columns = self.names()?;
+        let sort = if self.words(&["SORTED", "BY"]) { self.names()? } else { vec![] };
+        self.expect_word("INTO")?;
+        let number = self.0.parse_literal_uint().map_err(parser_error)?;
+        self.expect_word("BUCKETS")?;
+        Ok(BucketSpec { buckets: usize::try_from(number).unwrap_or(usize::MAX), columns, sort })
+    }
+
+    /// Names of columns in parentheses.
+    fn names(&mut self) -> Result<Vec<String>> {
+        self.0.expect_token(&Token::LParen).map_err(parser_error)?;
+        let names = self.0.parse_comma_separated(|p| {
+            let name = p.parse_identifier()?;
+            let _ = p.parse_keyword(Keyword::ASC);
+            Ok(name.value)
+        });
+        let names = names.map_err(parser_error)?;
+        self.0.expect_token(&Token::RParen).map_err(parser_error)?;
+        Ok(names)
     }
 
     /// `(key 'value', a.b = 5)`; keys in lower case.

@@ -1,6 +1,5 @@
 //! Statements, bound: queries, EXPLAIN, and what changes or shows the catalog and the settings.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Ident};
@@ -13,6 +12,7 @@ use super::scope::{Column, Relation, Scope, dotted, ident_location};
 use super::set_ops::cast_columns;
 use super::{Binder, CatalogView, literal};
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Field, Result, Scalar, Schema, Settings};
+use crate::datasource::FileTable;
 use crate::expr::{Expr, coerce};
 use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
 use crate::planning::ExplainLevel;
@@ -32,25 +32,21 @@ pub enum BoundStatement {
         if_not_exists: bool,
         query: BoundQuery,
     },
-    /// `CREATE TABLE … USING format OPTIONS (…) LOCATION 'path'`, or `CREATE TEMPORARY VIEW … USING`. Without a path an empty
+    /// `CREATE TABLE … USING format OPTIONS (…) CLUSTERED BY (…) INTO n BUCKETS LOCATION 'path'`, or `CREATE TEMPORARY VIEW … USING`. Without a path an empty
     /// table in memory of the given schema.
     CreateTable {
         name: Vec<String>,
         replace: bool,
         if_not_exists: bool,
         schema: Option<Schema>,
-        format: Option<String>,
-        path: Option<String>,
-        options: BTreeMap<String, String>,
+        files: FileTable,
     },
     /// `CREATE TABLE … AS query`; without a path into memory.
     CreateTableAs {
         name: Vec<String>,
         replace: bool,
         if_not_exists: bool,
-        format: Option<String>,
-        path: Option<String>,
-        options: BTreeMap<String, String>,
+        files: FileTable,
         query: BoundQuery,
     },
     /// `INSERT INTO` or `INSERT OVERWRITE`; the query's columns have the table's types, in its order.
@@ -205,26 +201,39 @@ impl Binder<'_> {
     }
 
     fn create_table(&mut self, table: &TableDefinition, query: Option<&ast::Query>) -> Result<BoundStatement> {
-        let TableDefinition { name, replace, if_not_exists, columns, format, path, options } = table;
+        let TableDefinition { name, replace, if_not_exists, columns, files } = table;
         let (replace, if_not_exists) = (*replace, *if_not_exists);
-        let (format, path, options) = (format.clone(), path.clone(), options.clone());
+        let files = files.clone();
         if let Some(q) = query {
             if !columns.is_empty() {
                 let message = "CREATE TABLE … AS takes no list of columns: the query has them.";
                 return Err(Error::new(ErrorClass::Parse, message).at(ident_location(name)));
             }
             let query = self.template(q, &[], None)?;
-            return Ok(BoundStatement::CreateTableAs { name: strings(name), replace, if_not_exists, format, path, options, query });
+            check_layout(&files, &fields(&query.plan)).map_err(|e| e.at(ident_location(name)))?;
+            return Ok(BoundStatement::CreateTableAs { name: strings(name), replace, if_not_exists, files, query });
         }
         let fields = columns.iter().map(|(name, t)| Ok(Field::new(name.value.as_str(), literal::data_type(t)?, true)));
         let fields = fields.collect::<Result<Vec<_>>>()?;
         let schema = (!fields.is_empty()).then(|| Schema::new(fields));
-        if path.is_none() && schema.is_none() {
+        if files.path.is_empty() && schema.is_none() {
             let message = format!("CREATE TABLE {} needs columns, a path (OPTIONS (path '…') or LOCATION '…') or a query.", dotted(name));
             return Err(Error::new(ErrorClass::Parse, message).at(ident_location(name)));
         }
-        Ok(BoundStatement::CreateTable { name: strings(name), replace, if_not_exists, schema, format, path, options })
+        Ok(BoundStatement::CreateTable { name: strings(name), replace, if_not_exists, schema, files })
     }
+}
+
+/// Whether a query's columns are those that its table is partitioned and bucketed by.
+fn check_layout(files: &FileTable, columns: &[Field]) -> Result<()> {
+    let partitioned = |f: &&Field| files.partition_by.iter().any(|p| p.name.eq_ignore_ascii_case(&f.name));
+    if let Some(missing) = files.partition_by.iter().find(|p| !columns.iter().any(|f| f.name.eq_ignore_ascii_case(&p.name))) {
+        let names: Vec<&str> = columns.iter().map(|f| f.name.as_ref()).collect();
+        let message = format!("The partition column `{}` is not among the columns: {}.", missing.name, names.join(", "));
+        return Err(Error::new(ErrorClass::ColumnNotFound, message));
+    }
+    let data = Schema::new(columns.iter().filter(|f| !partitioned(f)).cloned().collect());
+    files.buckets.iter().try_for_each(|spec| spec.check(&data, 0))
 }
 
 /// The rows of `source` as rows of the table: by position, or into the named columns with NULL for the others.

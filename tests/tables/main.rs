@@ -1,5 +1,6 @@
 //! Tables that are kept: cached in memory, bucketed and partitioned in files.
 
+mod bucketed;
 mod cached;
 
 use wholestage::api::{DataFrame, Session};

@@ -19,7 +19,7 @@ fn types(t: &dyn TableSource) -> Vec<String> {
 }
 
 fn request(columns: &[usize]) -> ScanRequest {
-    ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: vec![], settings: Settings::new() }
+    ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: vec![], buckets: None, settings: Settings::new() }
 }
 
 fn batches(t: &dyn TableSource, columns: &[usize]) -> Result<Vec<arrow::array::RecordBatch>> {

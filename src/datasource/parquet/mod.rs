@@ -70,7 +70,7 @@ impl TableSource for ParquetTable {
     }
 
     fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {
-        let selected = self.listing.select(&self.schema, &request.partition_filters)?;
+        let selected = self.listing.select(&self.schema, request)?;
         scan::plan(&self.schema, &self.files, &selected, request)
     }
 }

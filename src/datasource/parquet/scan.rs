@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::footer::ParquetFile;
 use super::read::{FileRows, GroupRows, Scan, read};
 use crate::base::{Result, Schema};
+use crate::datasource::buckets::bucket_of_file;
 use crate::datasource::memory::projected_schema;
 use crate::datasource::packing::{FileUnits, Piece, Unit, is_local, partition};
 use crate::datasource::prune::may_match;
@@ -29,7 +30,8 @@ pub(super) fn plan(
     // With fewer row groups than threads, threads share row groups.
     let threads = request.settings.threads() as u64;
     let count = groups.iter().map(Vec::len).sum::<usize>() as u64;
-    let pieces = if is_local(&request.settings) && count < threads { threads.div_ceil(count.max(1)) } else { 1 };
+    let bucketed = request.buckets.as_ref().is_some_and(|b| b.partitions.is_some());
+    let pieces = if is_local(&request.settings) && !bucketed && count < threads { threads.div_ceil(count.max(1)) } else { 1 };
     let parts: Vec<Vec<GroupRows>> =
         groups.iter().zip(files.iter()).map(|(g, f)| g.iter().flat_map(|g| cut(*g, f.group_rows(*g), pieces)).collect()).collect();
     let units: Vec<FileUnits> = parts
@@ -38,7 +40,8 @@ pub(super) fn plan(
         .zip(selected)
         .map(|((parts, f), selected)| {
             let unit = |p: &GroupRows| Unit { midpoint: f.midpoint(p.group), weight: p.count() };
-            FileUnits { size: if *selected { f.file.size } else { 0 }, units: parts.iter().map(unit).collect() }
+            let size = if *selected { f.file.size } else { 0 };
+            FileUnits { size, bucket: bucket_of_file(&f.file.path), units: parts.iter().map(unit).collect() }
         })
         .collect();
     let scan = Arc::new(Scan {
@@ -53,7 +56,7 @@ pub(super) fn plan(
         let pieces = pieces.into_iter().map(file_rows).collect();
         Arc::new(ParquetPartition { scan: scan.clone(), pieces }) as Arc<dyn ScanPartition>
     };
-    Ok(partition(&units, &request.settings).into_iter().map(open).collect())
+    Ok(partition(&units, request).into_iter().map(open).collect())
 }
 
 /// The rows of a group in up to `pieces` parts.

@@ -40,7 +40,7 @@ fn open(path: &Path) -> Result<Arc<dyn TableSource>> {
 fn request(columns: &[usize], filters: Vec<Expr>) -> ScanRequest {
     let mut settings = Settings::new();
     settings.set("execution.threads", "2").unwrap();
-    ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: filters, settings }
+    ScanRequest { columns: columns.to_vec(), partition_filters: vec![], data_filters: filters, buckets: None, settings }
 }
 
 fn read(table: &dyn TableSource, request: &ScanRequest) -> RecordBatch {

@@ -14,7 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-pub use self::folder::{FolderWriter, PartWriter};
+pub use self::folder::{FolderWriter, Keys, PartWriter, SaveMode};
 use self::table::TableSink;
 pub use self::table::render;
 use self::text::{CsvSink, JsonSink, MarkdownSink};

@@ -79,12 +79,12 @@ fn folders_are_whole_or_absent() {
     let target = dir.path().join("out");
     let (schema, batch) = rows();
     {
-        let folder = FolderWriter::create(&target, ResultFormat::Parquet, &schema, false).unwrap();
+        let folder = FolderWriter::create(&target, ResultFormat::Parquet, &schema, SaveMode::ErrorIfExists).unwrap();
         folder.part(0).unwrap().write(&batch).unwrap();
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    for overwrite in [false, true] {
-        let folder = FolderWriter::create(&target, ResultFormat::Parquet, &schema, overwrite).unwrap();
+    for mode in [SaveMode::ErrorIfExists, SaveMode::Overwrite] {
+        let folder = FolderWriter::create(&target, ResultFormat::Parquet, &schema, mode).unwrap();
         for part in 0..2 {
             let mut writer = folder.part(part).unwrap();
             writer.write(&batch).unwrap();
@@ -92,11 +92,20 @@ fn folders_are_whole_or_absent() {
         }
         folder.commit().unwrap();
     }
-    assert_eq!(FolderWriter::create(&target, ResultFormat::Csv, &schema, false).unwrap_err().class, ErrorClass::TableExists);
+    assert_eq!(
+        FolderWriter::create(&target, ResultFormat::Csv, &schema, SaveMode::ErrorIfExists).unwrap_err().class,
+        ErrorClass::TableExists
+    );
     let table = open_path(target.to_str().unwrap(), None, &BTreeMap::new()).unwrap();
     assert_eq!((table.schema(), table.statistics().row_count), (&schema, Some(4)));
     assert_eq!(table.statistics().columns[0].min, Some(Scalar::Int(1)));
-    let request = ScanRequest { columns: (0..7).collect(), partition_filters: vec![], data_filters: vec![], settings: Settings::new() };
+    let request = ScanRequest {
+        columns: (0..7).collect(),
+        partition_filters: vec![],
+        data_filters: vec![],
+        buckets: None,
+        settings: Settings::new(),
+    };
     let back = table.plan_scan(&request).unwrap()[0].open().unwrap().next().unwrap().unwrap();
     assert_eq!(back, batch);
 }

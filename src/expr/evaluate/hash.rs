@@ -131,6 +131,18 @@ pub fn murmur3(columns: &[ArrayRef], rows: usize, seed: i32) -> Result<Vec<i32>>
     Ok(hashes)
 }
 
+/// Spark's seed of the hash that places rows in partitions and buckets.
+const PLACE_SEED: i32 = 42;
+
+/// Which of `n` partitions or buckets each row belongs to by the values of `columns`.
+///
+/// # Errors
+/// As [`murmur3`].
+pub fn places(columns: &[ArrayRef], rows: usize, n: usize) -> Result<Vec<u32>> {
+    let n = n as i32;
+    Ok(murmur3(columns, rows, PLACE_SEED)?.into_iter().map(|h| h.rem_euclid(n) as u32).collect())
+}
+
 /// As [`murmur3`], for `xxhash64(…)`.
 ///
 /// # Errors

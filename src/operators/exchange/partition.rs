@@ -8,12 +8,9 @@ use arrow::compute::take_record_batch;
 use crate::base::Result;
 use crate::base::random::XorShiftRandom;
 use crate::expr::evaluate::evaluate_all;
-use crate::expr::evaluate::hash::murmur3;
+use crate::expr::evaluate::hash::places;
 use crate::operators::sort::{RangeBounds, SortKeys};
 use crate::rdd::{BatchStream, Partitioner};
-
-/// Spark's seed of the hash that places rows.
-const HASH_SEED: i32 = 42;
 
 /// Where a map task stands in dealing out its rows.
 #[derive(Default)]
@@ -70,11 +67,7 @@ impl Partitioner {
         let rows = batch.num_rows();
         Ok(match self {
             Partitioner::Single => vec![0; rows],
-            Partitioner::Hash { exprs, partitions } => {
-                let hashes = murmur3(&evaluate_all(exprs, batch)?, rows, HASH_SEED)?;
-                let n = *partitions as i32;
-                hashes.into_iter().map(|h| h.rem_euclid(n) as u32).collect()
-            }
+            Partitioner::Hash { exprs, partitions } => places(&evaluate_all(exprs, batch)?, rows, *partitions)?,
             Partitioner::RoundRobin { partitions } => {
                 let n = *partitions;
                 // Spark counts up from a random place and advances before it deals.

@@ -21,6 +21,7 @@ impl InMemoryTableScan {
             columns: &self.relation_output,
             output: &self.output,
             partition_filters: &[],
+            buckets: None,
             data_filters: if prunes { &self.filters } else { &[] },
         };
         scan(plan.name(), &scanned, context)

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::{FileScan, LocalTableScan};
 use crate::base::schema::arrow_schema;
 use crate::base::{Attribute, Error, Result};
-use crate::datasource::{ScanRequest, TableSource};
+use crate::datasource::{BucketRequest, ScanRequest, TableSource};
 use crate::expr::Expr;
 use crate::expr::evaluate::scalar;
 use crate::operators::SparkPlan;
@@ -25,6 +25,7 @@ pub struct Scanned<'a> {
     pub output: &'a [Attribute],
     pub partition_filters: &'a [Expr],
     pub data_filters: &'a [Expr],
+    pub buckets: Option<BucketRequest>,
 }
 
 /// The partitions that the source plans.
@@ -38,6 +39,7 @@ pub fn scan(name: impl Into<String>, scanned: &Scanned, context: &Arc<QueryConte
         columns: scanned.output.iter().map(column).collect::<Result<_>>()?,
         partition_filters: bind_all(scanned.partition_filters, scanned.columns, context)?,
         data_filters: bind_all(scanned.data_filters, scanned.columns, context)?,
+        buckets: scanned.buckets.clone(),
         settings: context.settings.clone(),
     };
     let partitions = scanned.source.plan_scan(&request)?;
@@ -49,7 +51,7 @@ pub fn scan(name: impl Into<String>, scanned: &Scanned, context: &Arc<QueryConte
 }
 
 impl FileScan {
-    /// One partition per packed split.
+    /// One partition per packed split, or per bucket.
     ///
     /// # Errors
     /// Those of [`TableSource::plan_scan`].
@@ -60,6 +62,7 @@ impl FileScan {
             output: &self.output,
             partition_filters: &self.partition_filters,
             data_filters: &self.data_filters,
+            buckets: self.bucket_request(),
         };
         scan(format!("FileScan {}", self.name), &scanned, context)
     }

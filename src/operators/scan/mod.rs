@@ -1,8 +1,10 @@
 //! Scans of tables and of literal rows.
 
+mod buckets;
 mod interpret;
 pub mod lower;
 
+pub use buckets::{BucketScan, BucketUse};
 pub use interpret::{Scanned, one_row, scan};
 
 use std::sync::Arc;
@@ -25,17 +27,20 @@ pub struct FileScan {
     pub partition_filters: Vec<Expr>,
     /// Conjuncts over data columns; advisory for the source, kept in a Filter above.
     pub data_filters: Vec<Expr>,
+    /// Of a bucketed table.
+    pub buckets: Option<BucketScan>,
 }
 
 impl PartialEq for FileScan {
     fn eq(&self, other: &Self) -> bool {
-        let Self { name, source, table_output, output, partition_filters, data_filters } = self;
+        let Self { name, source, table_output, output, partition_filters, data_filters, buckets } = self;
         *name == other.name
             && source.as_ref() == other.source.as_ref()
             && *table_output == other.table_output
             && *output == other.output
             && *partition_filters == other.partition_filters
             && *data_filters == other.data_filters
+            && *buckets == other.buckets
     }
 }
 

@@ -173,8 +173,8 @@ impl<'a> NodeText<'a> {
         };
         let read = scan.output.iter().map(|a| format!("{}:{}", a.name, a.data_type)).collect::<Vec<_>>().join(",");
         let format = scan.source.format();
+        let bucketed = scan.buckets.as_ref().map(|b| ("Bucketed", b.usage.to_string()));
         let all = [
-            ("Batched", "true".to_string()),
             ("DataFilters", self.list(&scan.data_filters)),
             ("Format", title(format)),
             ("Location", scan.source.location()),
@@ -183,7 +183,13 @@ impl<'a> NodeText<'a> {
             ("ReadSchema", format!("struct<{read}>")),
         ];
         let of_files = ["Format", "Location", "PartitionFilters"];
-        all.into_iter().filter(|(key, _)| format != "memory" || !of_files.contains(key)).collect()
+        let selected = scan.bucketed().map(|(buckets, spec)| {
+            let count = buckets.selected.as_ref().map_or(spec.buckets, |s| s.iter().filter(|s| **s).count());
+            let coalesced = buckets.coalesced.map(|n| format!(" (Coalesced to {n})")).unwrap_or_default();
+            ("SelectedBucketsCount", format!("{count} out of {}{coalesced}", spec.buckets))
+        });
+        let all = [("Batched", "true".to_string())].into_iter().chain(bucketed).chain(all).chain(selected);
+        all.filter(|(key, _)| format != "memory" || !of_files.contains(key)).collect()
     }
 
     fn aggregate(&self, a: &Aggregate, verbose: bool) -> String {

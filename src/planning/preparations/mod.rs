@@ -1,6 +1,8 @@
 //! Preparations: ordered rules that make a physical plan executable, each applied once.
 
+pub mod coalesce_buckets_in_join;
 pub mod collapse_codegen_stages;
+pub mod disable_unnecessary_bucketed_scan;
 pub mod ensure_requirements;
 pub mod insert_sort_for_limit_and_offset;
 pub mod remove_redundant_projects;
@@ -20,17 +22,19 @@ use super::validate::validate;
 /// Rewrites a plan; the result means the same.
 pub type Preparation = fn(Arc<SparkPlan>, &Settings) -> Result<Arc<SparkPlan>>;
 
-/// In Spark's order. Projects go before requirements are ensured, since they stand between operators and what their children
+/// In Spark's order. Numbers of buckets are settled first. Projects go before requirements are ensured, since they stand between operators and what their children
 /// provide. Sorts are added where a limit would lose an order, then dropped where the input has it. Stages are collapsed once all
 /// operators are there. Reuse follows for the whole query ([`reuse_exchange_and_subquery`]): exchanges are compared as whole
 /// subtrees; the numbers of stages that disappear are not given again.
 pub const PREPARATIONS: &[(&str, Preparation)] = &[
+    ("CoalesceBucketsInJoin", coalesce_buckets_in_join::apply),
     ("RemoveRedundantProjects", remove_redundant_projects::apply),
     ("EnsureRequirements", ensure_requirements::apply),
     ("InsertSortForLimitAndOffset", insert_sort_for_limit_and_offset::apply),
     ("ReplaceHashWithSortAgg", replace_hash_with_sort_agg::apply),
     ("RemoveRedundantSorts", remove_redundant_sorts::apply),
     ("RemoveRedundantWindowGroupLimits", remove_redundant_window_group_limits::apply),
+    ("DisableUnnecessaryBucketedScan", disable_unnecessary_bucketed_scan::apply),
     ("CollapseCodegenStages", collapse_codegen_stages::apply),
 ];
 

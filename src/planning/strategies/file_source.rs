@@ -6,15 +6,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::base::{Attribute, ExprId, Result};
+use super::bucket_pruning;
+use crate::base::{Attribute, ExprId, Result, Settings, settings};
+use crate::datasource::BucketSpec;
 use crate::expr::Expr;
 use crate::logical::LogicalPlan;
-use crate::operators::{FileScan, Filter, Operator, Project, SparkPlan};
+use crate::operators::{BucketScan, BucketUse, FileScan, Filter, Operator, Project, SparkPlan};
 use crate::planning::planner::Planner;
 
 /// # Errors
 /// None of its own.
-pub fn plan(_: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<SparkPlan>>> {
+pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<SparkPlan>>> {
     let Some(operation) = PhysicalOperation::collect(logical) else { return Ok(None) };
     let LogicalPlan::Relation { name, source, output } = operation.relation else { return Ok(None) };
 
@@ -47,7 +49,9 @@ pub fn plan(_: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<SparkPlan>>
     let read: Vec<Attribute> = table_output.iter().filter(|a| used.contains(&a.id)).cloned().collect();
 
     let same = list.len() == read.len() && list.iter().zip(&read).all(|(e, a)| matches!(e, Expr::Attribute(b) if a == b));
-    let scan = FileScan { name: name.clone(), source: source.clone(), table_output, output: read, partition_filters, data_filters };
+    let buckets = source.bucketing().map(|b| bucket_scan(&b.spec, &read, &data_filters, planner.settings)).transpose()?;
+    let (name, source) = (name.clone(), source.clone());
+    let scan = FileScan { name, source, table_output, output: read, partition_filters, data_filters, buckets };
     let mut plan = SparkPlan::new(Operator::FileScan(scan), vec![]);
     if let Some(condition) = Expr::conjunction(filters) {
         plan = SparkPlan::new(Operator::Filter(Filter { condition }), vec![plan]);
@@ -56,6 +60,19 @@ pub fn plan(_: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<SparkPlan>>
         plan = SparkPlan::new(Operator::Project(Project { list }), vec![plan]);
     }
     Ok(Some(plan))
+}
+
+fn bucket_scan(spec: &BucketSpec, read: &[Attribute], filters: &[Expr], settings: &Settings) -> Result<BucketScan> {
+    let is_read = |name: &String| read.iter().any(|a| a.name.eq_ignore_ascii_case(name));
+    let usage = if !settings.bool(&settings::BUCKETING_ENABLED) {
+        BucketUse::DisabledByConfiguration
+    } else if !spec.columns.iter().all(is_read) {
+        BucketUse::ColumnsNotRead
+    } else {
+        BucketUse::Bucketed
+    };
+    let selected = bucket_pruning::selected(spec, filters)?;
+    Ok(BucketScan { usage, selected, coalesced: None, ordered: settings.bool(&settings::BUCKETED_SCAN_ORDERING) })
 }
 
 fn has_subquery(e: &Expr) -> bool {

@@ -2,6 +2,7 @@
 
 pub mod aggregation;
 pub mod basic_operators;
+pub mod bucket_pruning;
 pub mod file_source;
 pub mod in_memory_scans;
 pub mod join_selection;
