@@ -10,7 +10,7 @@ use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Field, Result,
 use crate::datasource::write::{FolderWriter, Keys, ResultFormat, SaveMode};
 use crate::datasource::{BucketSpec, FileTable, MemoryTable, TableSource};
 use crate::expr::{Expr, SortOrder, coerce};
-use crate::logical::{BoundQuery, LogicalPlan};
+use crate::logical::{BoundQuery, LogicalPlan, RepartitionKind};
 use crate::sql::CatalogEntry;
 
 /// Writes a query's rows as a table, in files where there is a path, and opens it.
@@ -89,7 +89,7 @@ fn in_memory(session: &Session, query: BoundQuery, buckets: Option<BucketSpec>) 
         names.iter().filter_map(|n| find(&output, n)).map(|a| SortOrder::ascending(Expr::Attribute(a))).collect()
     };
     let input = Box::new(query.plan);
-    let dealt = LogicalPlan::Repartition { partitions: Some(spec.buckets), by: order(&spec.columns), range: false, input };
+    let dealt = LogicalPlan::Repartition { partitions: Some(spec.buckets), by: order(&spec.columns), kind: RepartitionKind::Hash, input };
     let sorted = LogicalPlan::Sort { order: order(&spec.sort), global: false, input: Box::new(dealt) };
     let rows = collected(session, BoundQuery { plan: sorted, subqueries: query.subqueries })?;
     let batch_rows = session.settings().int(&CACHE_BATCH_SIZE).max(1) as usize;
