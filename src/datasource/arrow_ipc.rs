@@ -146,7 +146,7 @@ mod tests {
         let mut settings = Settings::new();
         settings.set("execution.threads", "2").unwrap();
         settings.set("execution.batchSize", "60").unwrap();
-        let request = ScanRequest { columns: vec![1, 0], partition_filters: vec![], data_filters: vec![], settings };
+        let request = ScanRequest { columns: vec![1, 0], partition_filters: vec![], data_filters: vec![], buckets: None, settings };
         let partitions = t.plan_scan(&request).unwrap();
         assert_eq!(partitions.iter().map(|p| p.row_count()).collect::<Vec<_>>(), [Some(100), Some(100)]);
         let batches: Vec<RecordBatch> = partitions.iter().flat_map(|p| p.open().unwrap()).map(Result::unwrap).collect();

@@ -11,19 +11,21 @@ fn statements() {
         panic!()
     };
     assert_eq!((name, query.plan.output()[0].name.as_ref()), (vec!["v".to_string()], "p"));
-    let BoundStatement::CreateTable { path, format, options, .. } =
+    let BoundStatement::CreateTable { files, .. } =
         bound("CREATE TABLE IF NOT EXISTS p USING csv OPTIONS (path '/x/y', header 'true', sep = ';')")
     else {
         panic!()
     };
     assert_eq!(
-        (path.as_deref(), format.as_deref(), options["header"].as_str(), options["sep"].as_str()),
-        (Some("/x/y"), Some("csv"), "true", ";")
+        (files.path.as_str(), files.format.as_deref(), files.options["header"].as_str(), files.options["sep"].as_str()),
+        ("/x/y", Some("csv"), "true", ";")
     );
     assert!(matches!(bound("CREATE TEMPORARY VIEW p USING parquet OPTIONS (path '/x')"), BoundStatement::CreateTable { .. }));
-    assert!(matches!(bound("CREATE TABLE p (a INT, b DECIMAL(10, 2))"), BoundStatement::CreateTable { schema: Some(_), path: None, .. }));
+    assert!(
+        matches!(bound("CREATE TABLE p (a INT, b DECIMAL(10, 2))"), BoundStatement::CreateTable { schema: Some(_), files, .. } if files.path.is_empty())
+    );
     assert!(matches!(bound("CREATE TABLE p AS SELECT 1 AS one"), BoundStatement::CreateTableAs { .. }));
-    assert!(matches!(bound("CREATE TABLE p USING parquet LOCATION '/x'"), BoundStatement::CreateTable { path: Some(_), .. }));
+    assert!(matches!(bound("CREATE TABLE p USING parquet LOCATION '/x'"), BoundStatement::CreateTable { files, .. } if files.path == "/x"));
     let BoundStatement::Insert { query, overwrite: false, .. } = bound("INSERT INTO u (b, a) VALUES (1, 2)") else { panic!() };
     assert_eq!(query.plan.output().iter().map(|a| a.data_type.to_string()).collect::<Vec<_>>(), ["int", "string", "bigint"]);
     assert!(matches!(bound("INSERT OVERWRITE TABLE u SELECT a, s, b FROM t"), BoundStatement::Insert { overwrite: true, .. }));
