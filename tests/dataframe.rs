@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use wholestage::api::functions::{avg, count, count_distinct, rank, row_number, sum};
 use wholestage::api::write::text;
 use wholestage::api::{Column, DataFrame, Session, WindowSpec, call, col, lit, when};
@@ -128,6 +128,7 @@ fn actions_agree() -> Result<()> {
     assert_eq!(frame.count()?, 1000);
     assert_eq!(rows(frame.collect()?), 1000);
     assert_eq!(rows(frame.take(7)?), 7);
+    assert_eq!(rows(frame.tail(7)?), 7);
     assert_eq!(frame.first()?.map(|b| b.num_rows()), Some(1));
     assert_eq!(rows(frame.to_local_iterator()?.collect::<Result<_>>()?), 1000);
     assert_eq!(rows(frame.execute_stream()?.collect::<Result<_>>()?), 1000);
@@ -182,5 +183,29 @@ fn phases_are_printable() -> Result<()> {
     assert!(frame.schema_tree().contains("|-- id: bigint"), "{}", frame.schema_tree());
     execution.collect()?;
     assert!(execution.last_run().is_some_and(|c| c.jobs.load(std::sync::atomic::Ordering::Relaxed) >= 1));
+    Ok(())
+}
+
+#[test]
+fn tails_come_in_order() -> Result<()> {
+    let session = session();
+    let ids = |batches: Vec<RecordBatch>| -> Vec<i64> {
+        batches.iter().flat_map(|b| b.column(0).as_primitive::<arrow::datatypes::Int64Type>().values().to_vec()).collect()
+    };
+    // 100 numbers in as many partitions as there are threads: the tail may span several, or be all.
+    for n in [0, 1, 3, 40, 99, 100, 1000] {
+        let expected: Vec<i64> = (100 - n.min(100)..100).collect();
+        assert_eq!(ids(session.range(0, 100).tail(n as usize)?), expected, "{n}");
+    }
+    let sorted = session.sql("SELECT id FROM range(0, 50, 1, 7) ORDER BY id DESC")?;
+    assert_eq!(ids(sorted.tail(3)?), [2, 1, 0]);
+    assert_eq!(ids(session.sql("SELECT id FROM range(20) LIMIT 5")?.tail(2)?), [3, 4]);
+    assert_eq!(ids(session.sql("SELECT * FROM VALUES (1L), (2L), (3L)")?.tail(2)?), [2, 3]);
+    // One job where the last partition has enough, more where it has not.
+    let execution = session.sql("SELECT id FROM range(0, 80, 1, 8)")?.query_execution()?;
+    for (n, jobs) in [(10, 1), (11, 2), (80, 3)] {
+        assert_eq!(execution.tail(n)?.iter().map(RecordBatch::num_rows).sum::<usize>(), n);
+        assert_eq!(execution.last_run().map(|run| run.jobs.load(std::sync::atomic::Ordering::Relaxed)), Some(jobs), "{n}");
+    }
     Ok(())
 }

@@ -461,6 +461,14 @@ impl DataFrame {
         self.query_execution()?.collect()
     }
 
+    /// The last `n` rows, in order.
+    ///
+    /// # Errors
+    /// The first error of planning or of any task.
+    pub fn tail(&self, n: usize) -> Result<Vec<RecordBatch>> {
+        self.query_execution()?.tail(n)
+    }
+
     /// The first `n` rows.
     ///
     /// # Errors

@@ -245,6 +245,14 @@ impl QueryExecution {
         self.run(|context, plan| collect::execute_take(plan, n as u64, &context))
     }
 
+    /// The last `n` rows, in order, computing no more partitions than they need.
+    ///
+    /// # Errors
+    /// The first error of planning or of any task.
+    pub fn tail(&self, n: usize) -> Result<Vec<RecordBatch>> {
+        self.run(|context, plan| collect::execute_tail(plan, n as u64, &context))
+    }
+
     /// The rows in order, one partition computed at a time.
     ///
     /// # Errors

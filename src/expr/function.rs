@@ -359,6 +359,10 @@ functions! {
     PosExplode "posexplode" "a" => "*";
     /// One row per struct of an array.
     Inline "inline" "A" => "*";
+    /// Those that yield a row of NULLs where the others yield none.
+    ExplodeOuter "explode_outer" "a" => "*";
+    PosExplodeOuter "posexplode_outer" "a" => "*";
+    InlineOuter "inline_outer" "A" => "*";
     /// `stack(n, …)`: the arguments dealt over n rows.
     Stack "stack" "i a*" => "*";
 
@@ -396,7 +400,18 @@ impl ScalarFunction {
 
     /// Yields rows rather than a value.
     pub fn is_generator(self) -> bool {
-        matches!(self, ScalarFunction::Explode | ScalarFunction::PosExplode | ScalarFunction::Inline | ScalarFunction::Stack)
+        use ScalarFunction::*;
+        matches!(self, Explode | PosExplode | Inline | Stack) || self.without_outer().is_some()
+    }
+
+    /// The generator that this one is the outer form of.
+    pub fn without_outer(self) -> Option<Self> {
+        match self {
+            ScalarFunction::ExplodeOuter => Some(ScalarFunction::Explode),
+            ScalarFunction::PosExplodeOuter => Some(ScalarFunction::PosExplode),
+            ScalarFunction::InlineOuter => Some(ScalarFunction::Inline),
+            _ => None,
+        }
     }
 
     /// Whether some values of the declared argument types raise an error.
@@ -515,6 +530,9 @@ impl ScalarFunction {
                 | Explode
                 | PosExplode
                 | Inline
+                | ExplodeOuter
+                | PosExplodeOuter
+                | InlineOuter
                 | Stack
         )
     }

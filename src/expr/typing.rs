@@ -336,7 +336,7 @@ impl ScalarFunction {
                         .collect(),
                 ),
                 GetField => self.struct_field(args).map_or(DataType::Null, |f| f.data_type),
-                Explode | PosExplode | Inline | Stack => DataType::Struct(self.generated(args)),
+                generator if generator.is_generator() => DataType::Struct(self.generated(args)),
                 _ => DataType::Null,
             },
         }
@@ -353,6 +353,9 @@ impl ScalarFunction {
     /// The columns of a generator, with Spark's default names; empty for other functions.
     pub fn generated(self, args: &[Expr]) -> Vec<Field> {
         let Some(first) = args.first().map(Expr::data_type) else { return vec![] };
+        if let Some(inner) = self.without_outer() {
+            return inner.generated(args).into_iter().map(|f| Field { nullable: true, ..f }).collect();
+        }
         match (self, first) {
             (ScalarFunction::Explode, DataType::Array(e)) => vec![Field::new("col", *e, true)],
             (ScalarFunction::Explode, DataType::Map(k, v)) => vec![Field::new("key", *k, false), Field::new("value", *v, true)],

@@ -72,7 +72,10 @@ impl Identities<'_> {
             LocalRelation { output, rows } => LocalRelation { output: self.attributes(output), rows },
             Union { inputs, output } => Union { inputs, output: self.attributes(output) },
             Expand { projections, output, input } => Expand { projections, output: self.attributes(output), input },
-            Generate { generator, outer, output, input } => Generate { generator, outer, output: self.attributes(output), input },
+            Generate { generator, outer, dropped, output, input } => {
+                let dropped = dropped.into_iter().map(|id| (self.id)(id)).collect();
+                Generate { generator, outer, dropped, output: self.attributes(output), input }
+            }
             Range { start, end, step, partitions, output } => Range { start, end, step, partitions, output: self.attribute(output) },
             Join(self::Join { left, right, join_type: JoinType::Existence(a), condition, hint }) => {
                 Join(self::Join { left, right, join_type: JoinType::Existence(self.attribute(a)), condition, hint })

@@ -120,6 +120,8 @@ pub enum LogicalPlan {
     Generate {
         generator: Expr,
         outer: bool,
+        /// Columns of the input that are not passed on.
+        dropped: Vec<ExprId>,
         output: Vec<Attribute>,
         input: Box<LogicalPlan>,
     },
@@ -330,7 +332,9 @@ impl LogicalPlan {
             LogicalPlan::Join(j) => join_output(&j.join_type, &j.left.output(), &j.right.output()),
             LogicalPlan::Apply(a) => [a.input.output(), vec![a.kind.output().clone()]].concat(),
             LogicalPlan::Window { calls, input, .. } => [input.output(), calls.iter().map(Expr::to_attribute).collect()].concat(),
-            LogicalPlan::Generate { output, input, .. } => [input.output(), output.clone()].concat(),
+            LogicalPlan::Generate { dropped, output, input, .. } => {
+                input.output().into_iter().filter(|a| !dropped.contains(&a.id)).chain(output.iter().cloned()).collect()
+            }
             LogicalPlan::SetOperation { left, .. } => left.output(),
             LogicalPlan::Filter { input, .. }
             | LogicalPlan::WindowGroupLimit { input, .. }
@@ -400,7 +404,7 @@ impl LogicalPlan {
             Distinct { input } => Distinct { input: go(input)? },
             SetOperation { operation, all, left, right } => SetOperation { operation, all, left: go(left)?, right: go(right)? },
             Expand { projections, output, input } => Expand { projections, output, input: go(input)? },
-            Generate { generator, outer, output, input } => Generate { generator, outer, output, input: go(input)? },
+            Generate { generator, outer, dropped, output, input } => Generate { generator, outer, dropped, output, input: go(input)? },
             Sample { lower, upper, with_replacement, seed, input } => Sample { lower, upper, with_replacement, seed, input: go(input)? },
             Repartition { partitions, by, kind, input } => Repartition { partitions, by, kind, input: go(input)? },
             Coalesce { partitions, input } => Coalesce { partitions, input: go(input)? },
@@ -487,7 +491,7 @@ impl LogicalPlan {
             Expand { projections, output, input } => {
                 Expand { projections: projections.into_iter().map(|p| map_list(p, f)).collect::<Result<_>>()?, output, input }
             }
-            Generate { generator, outer, output, input } => Generate { generator: f(generator)?, outer, output, input },
+            Generate { generator, outer, dropped, output, input } => Generate { generator: f(generator)?, outer, dropped, output, input },
             same @ (Relation { .. }
             | InMemoryRelation(_)
             | LocalRelation { .. }

@@ -1,5 +1,6 @@
 //! Actions: from a plan to rows.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -64,13 +65,7 @@ pub fn execute_take(plan: &Arc<SparkPlan>, n: u64, context: &Arc<QueryContext>) 
     let total = rdd.num_partitions();
     let (mut scanned, mut found, mut rows) = (0, 0u64, vec![]);
     while found < n && scanned < total {
-        let tried = if scanned == 0 {
-            context.settings.int(&LIMIT_INITIAL_NUM_PARTITIONS).max(1) as usize
-        } else {
-            let most = scanned.saturating_mul(context.settings.int(&LIMIT_SCALE_UP_FACTOR).max(2) as usize);
-            if found == 0 { most } else { most.min((1.5 * (n - found) as f64 * scanned as f64 / found as f64).ceil() as usize) }
-        };
-        let partitions: Vec<usize> = (scanned..scanned.saturating_add(tried).min(total)).collect();
+        let partitions: Vec<usize> = (scanned..scanned.saturating_add(next_partitions(n, scanned, found, context)).min(total)).collect();
         for batch in context.runner.run_job(&rdd, &partitions, context)?.into_iter().flatten() {
             let wanted = (n - found).min(batch.num_rows() as u64);
             if wanted > 0 {
@@ -81,6 +76,60 @@ pub fn execute_take(plan: &Arc<SparkPlan>, n: u64, context: &Arc<QueryContext>) 
         scanned += partitions.len();
     }
     Ok(rows)
+}
+
+/// How many partitions the next job scans for `n` rows, of which those scanned so far gave `found`.
+fn next_partitions(n: u64, scanned: usize, found: u64, context: &QueryContext) -> usize {
+    if scanned == 0 {
+        return context.settings.int(&LIMIT_INITIAL_NUM_PARTITIONS).max(1) as usize;
+    }
+    let most = scanned.saturating_mul(context.settings.int(&LIMIT_SCALE_UP_FACTOR).max(2) as usize);
+    if found == 0 { most } else { most.min((1.5 * (n - found) as f64 * scanned as f64 / found as f64).ceil() as usize) }
+}
+
+/// The last `n` rows, in order: as [`execute_take`], from the last partition backwards.
+///
+/// # Errors
+/// Those of the query.
+pub fn execute_tail(plan: &Arc<SparkPlan>, n: u64, context: &Arc<QueryContext>) -> Result<Vec<RecordBatch>> {
+    if n == 0 {
+        return Ok(vec![]);
+    }
+    if matches!(plan.operator, Operator::CollectLimit(_) | Operator::LocalTableScan(_)) {
+        return Ok(last(execute_collect(plan, context)?, n));
+    }
+    plan.prepare(context)?;
+    let rdd = plan.execute(context)?.map_partitions("Tail", move |_, input, _| {
+        // What is certainly not among the last rows is let go as rows come.
+        let (mut kept, mut rows) = (VecDeque::new(), 0);
+        for batch in input {
+            let batch = batch?;
+            rows += batch.num_rows() as u64;
+            kept.push_back(batch);
+            while let Some(first) = kept.front().map(|b: &RecordBatch| b.num_rows() as u64).filter(|first| rows - first >= n) {
+                rows -= first;
+                kept.pop_front();
+            }
+        }
+        Ok(Box::new(last(kept.into(), n).into_iter().map(Ok)))
+    });
+    let total = rdd.num_partitions();
+    let (mut scanned, mut found, mut rows) = (0, 0, vec![]);
+    while found < n && scanned < total {
+        let tried = next_partitions(n, scanned, found, context).min(total - scanned);
+        let partitions: Vec<usize> = (total - scanned - tried..total - scanned).collect();
+        let batches = context.runner.run_job(&rdd, &partitions, context)?.into_iter().flatten();
+        rows = last(batches.chain(rows).collect(), n);
+        found = rows.iter().map(|b| b.num_rows() as u64).sum();
+        scanned += tried;
+    }
+    Ok(rows)
+}
+
+/// The last `n` of some rows.
+fn last(rows: Vec<RecordBatch>, n: u64) -> Vec<RecordBatch> {
+    let total: u64 = rows.iter().map(|b| b.num_rows() as u64).sum();
+    skip(rows, total.saturating_sub(n))
 }
 
 /// The rows partition by partition, each by a job of its own when it is reached.

@@ -109,7 +109,7 @@ impl SparkPlan {
             Operator::BroadcastNestedLoopJoin(j) | Operator::CartesianProduct(j) => join::output(&j.join_type, &self.children),
             Operator::Union(u) => u.output.clone(),
             Operator::Expand(e) => e.output.clone(),
-            Operator::Generate(g) => g.output(self.child()),
+            Operator::Generate(g) => g.output(),
             Operator::Window(w) => w.output(self.child()),
             Operator::Filter(_)
             | Operator::WindowGroupLimit(_)

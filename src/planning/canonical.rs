@@ -106,7 +106,10 @@ impl Numbering {
             Operator::Exchange(e) => e.origin = crate::operators::ShuffleOrigin::EnsureRequirements,
             Operator::Union(u) => self.attributes(&mut u.output),
             Operator::Expand(e) => self.attributes(&mut e.output),
-            Operator::Generate(g) => self.attributes(&mut g.generator_output),
+            Operator::Generate(g) => {
+                self.attributes(&mut g.required);
+                self.attributes(&mut g.generator_output);
+            }
             Operator::BroadcastHashJoin(j) | Operator::ShuffledHashJoin(j) => self.join_type(&mut j.join_type),
             Operator::SortMergeJoin(j) => self.join_type(&mut j.join_type),
             Operator::BroadcastNestedLoopJoin(j) | Operator::CartesianProduct(j) => self.join_type(&mut j.join_type),

@@ -237,12 +237,11 @@ impl Binder<'_> {
         let mut binder = ExprBinder::new(self, &mut pending, Scope::default(), Clause::plain("a table function"));
         let args = exprs.into_iter().map(|e| binder.expression(e)).collect::<Result<_>>()?;
         let generator = coerce::function(&function, args).map_err(|e| e.at(at))?;
-        let Some(output) = generated(&generator, &[])? else {
+        let Some(generator) = generated(&generator, &[])? else {
             let message = format!("`{function}` is not a table function.");
             return Err(Error::new(ErrorClass::RoutineNotFound, message).at(at));
         };
-        let input = Box::new(LogicalPlan::OneRowRelation);
-        Ok(Relation::new(LogicalPlan::Generate { generator, outer: false, output, input }, &[]))
+        Ok(Relation::new(generator.over(LogicalPlan::OneRowRelation), &[]))
     }
 
     fn range(&mut self, args: &[&ast::Expr]) -> Result<Relation> {
@@ -360,16 +359,18 @@ impl Binder<'_> {
         let mut pending = Pending::default();
         let scope = Scope::new(&from.columns, outer);
         let generator = ExprBinder::new(self, &mut pending, scope, Clause::plain("LATERAL VIEW")).expression(&view.lateral_view)?;
-        let Some(output) = generated(&generator, &view.lateral_col_alias).at(&view.lateral_view)? else {
+        let Some(mut generator) = generated(&generator, &view.lateral_col_alias).at(&view.lateral_view)? else {
             let message = format!("LATERAL VIEW needs a generator such as explode, not `{}`.", view.lateral_view);
             return Err(Error::new(ErrorClass::TypeMismatch, message)).at(&view.lateral_view);
         };
         let qualifier: Vec<String> = name_parts(&view.lateral_view_name)?.into_iter().map(|i| i.value).collect();
-        let output: Vec<Attribute> = output.into_iter().map(|a| if view.outer { a.with_nullable(true) } else { a }).collect();
-        let columns = output.iter().map(|a| Column { qualifier: qualifier.clone(), attribute: a.clone(), hidden: false });
+        if view.outer {
+            generator.outer = true;
+            generator.output = generator.output.into_iter().map(|a| a.with_nullable(true)).collect();
+        }
+        let columns = generator.output.iter().map(|a| Column { qualifier: qualifier.clone(), attribute: a.clone(), hidden: false });
         let columns = from.columns.iter().cloned().chain(columns).collect();
-        let input = Box::new(attach(from.plan, pending.applies));
-        Ok(Relation { plan: LogicalPlan::Generate { generator, outer: view.outer, output, input }, columns })
+        Ok(Relation { plan: generator.over(attach(from.plan, pending.applies)), columns })
     }
 }
 

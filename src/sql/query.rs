@@ -149,7 +149,7 @@ impl Binder<'_> {
             }
         }
         if let Some(generate) = list.generate.take() {
-            plan = LogicalPlan::Generate { generator: generate.0, outer: false, output: generate.1, input: Box::new(plan) };
+            plan = generate.over(plan);
         }
         (plan, organization) = windows(plan, &mut list, &mut qualify, organization)?;
         if let Some(condition) = qualify {

@@ -9,6 +9,7 @@ use super::parse::{location, name_parts};
 use super::scope::{At, Column, Scope, dotted, ident_location, is_suffix};
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Location, Result};
 use crate::expr::Expr;
+use crate::logical::LogicalPlan;
 
 /// The bound select list.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct SelectList {
     /// Where each item stands in the text.
     pub locations: Vec<Option<Location>>,
     /// A generator in the list, and the columns that it makes.
-    pub generate: Option<(Expr, Vec<Attribute>)>,
+    pub generate: Option<Generator>,
 }
 
 impl SelectList {
@@ -82,12 +83,12 @@ impl Binder<'_> {
             .with_windows(&s.named_window)
             .expression(e)?;
         let at = location(e.span().start);
-        if let Some(columns) = generated(&bound, names).map_err(|err| err.at(at))? {
+        if let Some(generator) = generated(&bound, names).map_err(|err| err.at(at))? {
             if list.generate.is_some() {
                 return Err(Error::unsupported("More than one generator in a select list is not supported.").at(at));
             }
-            columns.iter().for_each(|c| list.push(Expr::Attribute(c.clone()), at));
-            list.generate = Some((bound, columns));
+            generator.output.iter().for_each(|c| list.push(Expr::Attribute(c.clone()), at));
+            list.generate = Some(generator);
             return Ok(());
         }
         let item = match (bound, names) {
@@ -131,12 +132,27 @@ fn star(columns: Vec<&Column>, options: &WildcardAdditionalOptions, list: &mut S
     Ok(())
 }
 
-/// The columns that a generator makes, under the names given; `None` for any other expression.
+/// A generator call and the columns that it makes.
+#[derive(Debug)]
+pub(super) struct Generator {
+    pub call: Expr,
+    pub outer: bool,
+    pub output: Vec<Attribute>,
+}
+
+impl Generator {
+    /// Its rows for each row of the input.
+    pub fn over(self, input: LogicalPlan) -> LogicalPlan {
+        LogicalPlan::Generate { generator: self.call, outer: self.outer, dropped: vec![], output: self.output, input: Box::new(input) }
+    }
+}
+
+/// The expression as a generator, its columns under the names given; `None` for one that is none.
 ///
 /// # Errors
 /// `WrongArguments` for another number of names.
-pub(super) fn generated(generator: &Expr, names: &[ast::Ident]) -> Result<Option<Vec<Attribute>>> {
-    let Expr::Function { function, .. } = generator else { return Ok(None) };
+pub(super) fn generated(generator: &Expr, names: &[ast::Ident]) -> Result<Option<Generator>> {
+    let Expr::Function { function, args } = generator else { return Ok(None) };
     if !function.is_generator() {
         return Ok(None);
     }
@@ -150,5 +166,7 @@ pub(super) fn generated(generator: &Expr, names: &[ast::Ident]) -> Result<Option
     let name = |i: usize| names.get(i).map(|n| n.value.as_str().into());
     let columns =
         fields.iter().enumerate().map(|(i, f)| Attribute::new(name(i).unwrap_or_else(|| f.name.clone()), f.data_type.clone(), f.nullable));
-    Ok(Some(columns.collect()))
+    let output = columns.collect();
+    let (function, outer) = function.without_outer().map_or((*function, false), |inner| (inner, true));
+    Ok(Some(Generator { call: Expr::Function { function, args: args.clone() }, outer, output }))
 }

@@ -279,11 +279,11 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
         ElementAt | TryElementAt | GetItem if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
             fail(ErrorClass::TypeMismatch, "An item can be taken of an ARRAY or a MAP only.".into())
         }
-        Explode | PosExplode if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
+        Explode | PosExplode | ExplodeOuter | PosExplodeOuter if !matches!(first, Some(DataType::Array(_) | DataType::Map(..))) => {
             fail(ErrorClass::TypeMismatch, format!("`{name}` requires an ARRAY or a MAP."))
         }
-        Inline if !matches!(&first, Some(DataType::Array(e)) if matches!(e.as_ref(), DataType::Struct(_))) => {
-            fail(ErrorClass::TypeMismatch, "`inline` requires an ARRAY of STRUCT.".into())
+        Inline | InlineOuter if !matches!(&first, Some(DataType::Array(e)) if matches!(e.as_ref(), DataType::Struct(_))) => {
+            fail(ErrorClass::TypeMismatch, format!("`{name}` requires an ARRAY of STRUCT."))
         }
         ArrayUnion | ArrayIntersect | ArrayExcept | ArraysOverlap if !matches!(first, Some(DataType::Array(_))) => {
             fail(ErrorClass::TypeMismatch, format!("`{name}` requires two ARRAYs of one type."))

@@ -106,7 +106,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
             maps::evaluate(function, &values, &whole.data_type(), rows.count)
         }
         RaiseError | AssertTrue => raise(function, &values, rows.count),
-        Explode | PosExplode | Inline | Stack => {
+        Explode | PosExplode | Inline | ExplodeOuter | PosExplodeOuter | InlineOuter | Stack => {
             Err(Error::unsupported(format!("the generator `{}` outside of SELECT and LATERAL VIEW", function.name())))
         }
     }

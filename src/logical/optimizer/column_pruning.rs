@@ -128,9 +128,11 @@ fn prune_node(plan: LogicalPlan, needed: &Needed) -> Result<LogicalPlan> {
             let below = with(&Needed::new(), projections.iter().flatten());
             Expand { projections, output: retain(output, &keep), input: narrow(input, &below)? }
         }
-        Generate { generator, outer, output, input } => {
+        Generate { generator, outer, output, input, .. } => {
             let below = with(needed, [&generator]);
-            Generate { generator, outer, output, input: narrow(input, &below)? }
+            let input = narrow(input, &below)?;
+            let dropped = input.output().iter().map(|a| a.id).filter(|id| !needed.contains(id)).collect();
+            Generate { generator, outer, dropped, output, input }
         }
         Sample { lower, upper, with_replacement, seed, input } => {
             Sample { lower, upper, with_replacement, seed, input: narrow(input, needed)? }

@@ -28,9 +28,9 @@ pub fn push(condition: Expr, input: LogicalPlan) -> LogicalPlan {
             let ids = partition_by.iter().filter(|e| matches!(e, Expr::Attribute(_))).flat_map(Expr::references).collect();
             push_some(condition, &ids, &HashMap::new(), input, |input| Window { calls, partition_by, order_by, input })
         }
-        Generate { generator, outer, output, input } if generator.is_deterministic() => {
+        Generate { generator, outer, dropped, output, input } if generator.is_deterministic() => {
             let ids = input.output_set();
-            push_some(condition, &ids, &HashMap::new(), input, |input| Generate { generator, outer, output, input })
+            push_some(condition, &ids, &HashMap::new(), input, |input| Generate { generator, outer, dropped, output, input })
         }
         Apply(a) => {
             let ids = a.input.output_set();

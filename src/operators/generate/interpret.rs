@@ -7,8 +7,8 @@ use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 
 use super::Generate;
-use crate::base::Result;
 use crate::base::schema::arrow_schema;
+use crate::base::{Attribute, Result};
 use crate::expr::Expr;
 use crate::expr::evaluate::{Generated, generate};
 use crate::operators::SparkPlan;
@@ -20,11 +20,14 @@ impl Generate {
     /// # Errors
     /// Those of the child and of binding the generator.
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
-        let generator = bind(&self.generator, &plan.child().output(), context)?;
+        let input = plan.child().output();
+        let generator = bind(&self.generator, &input, context)?;
+        let position = |a: &Attribute| input.iter().position(|i| i.id == a.id);
+        let required: Vec<usize> = self.required.iter().filter_map(position).collect();
         let (schema, outer, batch_size) = (arrow_schema(&plan.output()), self.outer, context.settings.batch_size());
         Ok(plan.child().execute(context)?.map_partitions("Generate", move |_, input, _| {
-            let (generator, schema) = (generator.clone(), schema.clone());
-            Ok(Box::new(input.flat_map(move |batch| match batch.and_then(|b| generate_batch(&generator, outer, &b, &schema)) {
+            let (generator, required, schema) = (generator.clone(), required.clone(), schema.clone());
+            Ok(Box::new(input.flat_map(move |batch| match batch.and_then(|b| generate_batch(&generator, outer, &b, &required, &schema)) {
                 Ok(batch) => batch_stream(batch, batch_size),
                 Err(e) => Box::new(std::iter::once(Err(e))) as BatchStream,
             })))
@@ -32,9 +35,9 @@ impl Generate {
     }
 }
 
-fn generate_batch(generator: &Expr, outer: bool, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+fn generate_batch(generator: &Expr, outer: bool, batch: &RecordBatch, required: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
     let Generated { rows, columns } = generate(generator, batch, outer)?;
-    let mut all: Vec<ArrayRef> = batch.columns().iter().map(|c| take(c, &rows, None)).collect::<Result<_, _>>()?;
+    let mut all: Vec<ArrayRef> = required.iter().map(|c| take(batch.column(*c), &rows, None)).collect::<Result<_, _>>()?;
     all.extend(columns);
     make_batch(schema, all, rows.len())
 }

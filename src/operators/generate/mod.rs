@@ -7,20 +7,20 @@ mod tests;
 use crate::base::Attribute;
 use crate::expr::Expr;
 
-use super::SparkPlan;
-
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generate {
     /// An `Expr::Function` that is a generator (explode, posexplode, inline, stack).
     pub generator: Expr,
+    /// The child's columns that are passed on.
+    pub required: Vec<Attribute>,
     /// Rows for which the generator yields nothing appear once, with NULLs.
     pub outer: bool,
-    /// The generator's columns; the child's come before them in the output.
+    /// The generator's columns; those of the child come before them in the output.
     pub generator_output: Vec<Attribute>,
 }
 
 impl Generate {
-    pub fn output(&self, child: &SparkPlan) -> Vec<Attribute> {
-        [child.output(), self.generator_output.clone()].concat()
+    pub fn output(&self) -> Vec<Attribute> {
+        [self.required.clone(), self.generator_output.clone()].concat()
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::base::{DataType, Scalar};
 use crate::expr::ScalarFunction;
 use crate::operators::Operator;
+use crate::operators::SparkPlan;
 use crate::operators::test_support::{local_table, run, test_context};
 
 fn ints(values: &[i32]) -> Scalar {
@@ -19,7 +20,7 @@ fn explode_repeats_the_row_per_element_and_outer_keeps_empty_ones() {
     let generated = |outer: bool| -> Vec<(Scalar, Scalar, Scalar)> {
         let generator = Expr::Function { function: ScalarFunction::PosExplode, args: vec![Expr::Attribute(output[1].clone())] };
         let columns = [Attribute::new("pos", DataType::Int, true), Attribute::new("col", DataType::Int, true)];
-        let generate = Generate { generator, outer, generator_output: columns.into() };
+        let generate = Generate { generator, required: output.clone(), outer, generator_output: columns.into() };
         let plan = SparkPlan::new(Operator::Generate(generate), vec![table.clone()]);
         let rows = run(&plan, &test_context(&[("execution.batchSize", "2")])).unwrap();
         rows.into_iter().map(|r| (r[0].clone(), r[2].clone(), r[3].clone())).collect()

@@ -130,7 +130,9 @@ impl<'a> NodeText<'a> {
                 vec![self.list(&projections), self.list(&e.output)]
             }
             Operator::Generate(g) => {
-                vec![g.generator.to_string(), self.list(&self.plan.child().output()), g.outer.to_string(), self.list(&g.generator_output)]
+                let required = (!g.required.is_empty()).then(|| self.list(&g.required));
+                let rest = [g.outer.to_string(), self.list(&g.generator_output)];
+                [g.generator.to_string()].into_iter().chain(required).chain(rest).collect()
             }
             Operator::Window(w) => {
                 let partition = (!w.partition_by.is_empty()).then(|| self.list(&w.partition_by));

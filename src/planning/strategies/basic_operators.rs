@@ -45,8 +45,12 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
         LogicalPlan::Expand { projections, output, input } => {
             unary(Operator::Expand(Expand { projections: projections.clone(), output: output.clone() }), input)
         }
-        LogicalPlan::Generate { generator, outer, output, input } => {
-            unary(Operator::Generate(Generate { generator: generator.clone(), outer: *outer, generator_output: output.clone() }), input)
+        LogicalPlan::Generate { generator, outer, dropped, output, input } => {
+            let required = input.output().into_iter().filter(|a| !dropped.contains(&a.id)).collect();
+            unary(
+                Operator::Generate(Generate { generator: generator.clone(), required, outer: *outer, generator_output: output.clone() }),
+                input,
+            )
         }
         LogicalPlan::Sample { lower, upper, with_replacement, seed, input } => {
             unary(Operator::Sample(Sample { lower: *lower, upper: *upper, with_replacement: *with_replacement, seed: *seed }), input)

@@ -130,10 +130,10 @@ impl Pushing<'_> {
                 output.extend(copies.iter().cloned());
                 Ok((LogicalPlan::Expand { projections, output, input: Box::new(input) }, copies))
             }
-            LogicalPlan::Generate { generator, outer, output, input } => {
+            LogicalPlan::Generate { generator, outer, dropped, output, input } => {
                 let (input, domain) = self.push(*input)?;
                 let generator = self.resolve(generator, &domain);
-                Ok((LogicalPlan::Generate { generator, outer, output, input: Box::new(input) }, domain))
+                Ok((LogicalPlan::Generate { generator, outer, dropped, output, input: Box::new(input) }, domain))
             }
             LogicalPlan::Repartition { input, .. } | LogicalPlan::Coalesce { input, .. } => self.push(*input),
             LogicalPlan::Hint { strategy, input } => {

@@ -29,13 +29,16 @@ pub fn pull_up(plan: LogicalPlan, outer: &BTreeSet<ExprId>) -> Result<Option<Dec
             LogicalPlan::Hint { strategy, input } => {
                 Ok(pull_up(*input, outer)?.map(|d| Decorrelated { plan: LogicalPlan::Hint { strategy, input: Box::new(d.plan) }, ..d }))
             }
-            LogicalPlan::Generate { generator, outer: keep, output, input } if !refers_to(&generator, outer) => {
+            LogicalPlan::Generate { generator, outer: keep, dropped, output, input } if !refers_to(&generator, outer) => {
                 let Some(d) = pull_up(*input, outer)? else { return Ok(None) };
                 // The row that stands in for no match would have to be generated from.
                 if d.defaults.is_some() {
                     return Ok(None);
                 }
-                Ok(Some(Decorrelated { plan: LogicalPlan::Generate { generator, outer: keep, output, input: Box::new(d.plan) }, ..d }))
+                Ok(Some(Decorrelated {
+                    plan: LogicalPlan::Generate { generator, outer: keep, dropped, output, input: Box::new(d.plan) },
+                    ..d
+                }))
             }
             LogicalPlan::Relation { .. }
             | LogicalPlan::InMemoryRelation(_)
