@@ -71,6 +71,7 @@ settings! {
     MAX_SINGLE_PARTITION_BYTES = "sql.maxSinglePartitionBytes", Kind::Size, "128MB", "128MB", "Largest input kept in one partition rather than shuffled for a co-partitioned join.";
     SAMPLE_SIZE_PER_PARTITION = "sql.execution.rangeExchange.sampleSizePerPartition", Kind::Int, "100", "100", "Rows sampled per partition to find the bounds of a range exchange.";
     MAX_TO_STRING_FIELDS = "sql.debug.maxToStringFields", Kind::Int, "25", "25", "Longest sequence that EXPLAIN prints in full.";
+    MAX_METADATA_STRING_LENGTH = "sql.maxMetadataStringLength", Kind::Int, "100", "100", "Longest text that EXPLAIN prints of a scan's files, filters and columns.";
     CBO_JOIN_REORDER = "sql.cbo.joinReorder.enabled", Kind::Bool, "true", "false", "Reorder inner joins by estimated cardinality.";
     SESSION_TIME_ZONE = "sql.session.timeZone", Kind::Text, "UTC", "UTC", "Time zone of timestamps; only UTC is supported.";
     CASE_SENSITIVE = "sql.caseSensitive", Kind::Bool, "false", "false", "Whether identifiers differ by case; only false is supported.";

@@ -12,7 +12,7 @@ use super::scope::{MemoKey, Scope};
 use super::state::Helper;
 use super::value::{Value, clif_type, fits_i64, kind_of, type_bounds, union};
 use crate::base::{DataType, Result, Scalar};
-use crate::expr::Expr;
+use crate::expr::{Expr, ScalarFunction};
 use crate::runtime::FieldKind;
 use crate::runtime::like::LikePattern;
 
@@ -375,6 +375,9 @@ pub fn lazy(expr: &Expr) -> bool {
 /// Whether computing it costs more than a mispredicted branch.
 pub fn is_dear(expr: &Expr) -> bool {
     expr.any(&mut |e| match e {
+        Expr::Function { function: ScalarFunction::StartsWith | ScalarFunction::EndsWith | ScalarFunction::Contains, .. } => {
+            super::strings::is_dear(e)
+        }
         Expr::Function { .. } => true,
         Expr::In { value, list } if value.data_type() != DataType::String => list.len() > INLINE_LIST,
         Expr::Comparison { left, .. } if left.data_type() != DataType::String => false,

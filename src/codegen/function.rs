@@ -11,7 +11,6 @@ use super::value::{Value, clif_type};
 use crate::base::{DataType, Result, Scalar};
 use crate::expr::{Expr, ScalarFunction};
 use crate::runtime::FieldKind;
-use crate::runtime::like::LikePattern;
 
 /// Whether [`Emitter::function`] can lower the call.
 pub fn lowered(function: ScalarFunction, args: &[Expr]) -> bool {
@@ -83,13 +82,9 @@ impl Emitter<'_> {
                 self.substring(&v, position, length)
             }
             F::StartsWith | F::EndsWith | F::Contains => {
-                let Expr::Literal(Scalar::String(needle)) = &args[1] else { return Err(unsupported()) };
-                let pattern = match function {
-                    F::StartsWith => LikePattern::starts_with(needle),
-                    F::EndsWith => LikePattern::ends_with(needle),
-                    _ => LikePattern::contains(needle),
-                };
-                self.like(&args[0], pattern, scope)
+                let call = Expr::Function { function, args: args.to_vec() };
+                let (value, pattern) = super::strings::like_pattern(&call).ok_or_else(unsupported)?;
+                self.like(value, pattern, scope)
             }
             _ => Err(unsupported()),
         }

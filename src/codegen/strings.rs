@@ -12,7 +12,7 @@ use super::scope::Scope;
 use super::state::{Helper, SCRATCH};
 use super::value::Value;
 use crate::base::{Result, Scalar};
-use crate::expr::{ComparisonOp, Expr};
+use crate::expr::{ComparisonOp, Expr, ScalarFunction};
 use crate::runtime::FieldKind;
 use crate::runtime::StrRef;
 use crate::runtime::like::LikePattern;
@@ -57,13 +57,21 @@ fn prefix_of(pattern: &LikePattern) -> Option<&[u8]> {
     pattern.as_prefix().filter(|p| !p.contains(&0))
 }
 
-/// The pattern of a LIKE with a literal pattern.
-fn like_pattern(expr: &Expr) -> Option<LikePattern> {
+/// The string and the pattern of a LIKE with a literal pattern, or of a function that is one.
+pub fn like_pattern(expr: &Expr) -> Option<(&Expr, LikePattern)> {
     match expr {
-        Expr::Like { pattern, escape, case_insensitive, .. } => match pattern.as_ref() {
-            Expr::Literal(Scalar::String(pattern)) => LikePattern::new(pattern, *escape, *case_insensitive).ok(),
-            _ => None,
-        },
+        Expr::Like { value, pattern, escape, case_insensitive } => {
+            Some((value, LikePattern::new(literal(pattern)?, *escape, *case_insensitive).ok()?))
+        }
+        Expr::Function { function, args } => {
+            let pattern = match function {
+                ScalarFunction::StartsWith => LikePattern::starts_with,
+                ScalarFunction::EndsWith => LikePattern::ends_with,
+                ScalarFunction::Contains => LikePattern::contains,
+                _ => return None,
+            };
+            Some((&args[0], pattern(literal(&args[1])?)))
+        }
         _ => None,
     }
 }
@@ -86,14 +94,13 @@ pub fn is_dear(expr: &Expr) -> bool {
             !short(left) && !short(right)
         }
         Expr::In { list, .. } => list.len() > INLINE_STRINGS || !list.iter().all(short),
-        Expr::Like { .. } => like_pattern(expr).is_none_or(|p| prefix_of(&p).is_none_or(|p| p.len() > HEAD)),
-        _ => true,
+        _ => like_pattern(expr).is_none_or(|(_, p)| prefix_of(&p).is_none_or(|p| p.len() > HEAD)),
     }
 }
 
 /// A string, and tests of its first word of which one must hold for a dear condition to be true.
 pub fn head_tests(condition: &Expr) -> Option<(&Expr, Vec<HeadTest>)> {
-    let (value, tests) = match condition {
+    let (value, tests): (&Expr, Vec<HeadTest>) = match condition {
         Expr::Comparison { op: ComparisonOp::Equal, left, right } => match (literal(left), literal(right)) {
             (None, Some(text)) => (left, vec![HeadTest::equals(text.as_bytes())]),
             (Some(text), None) => (right, vec![HeadTest::equals(text.as_bytes())]),
@@ -102,8 +109,10 @@ pub fn head_tests(condition: &Expr) -> Option<(&Expr, Vec<HeadTest>)> {
         Expr::In { value, list } if list.len() <= INLINE_STRINGS => {
             (value, list.iter().map(|e| literal(e).map(|s| HeadTest::equals(s.as_bytes()))).collect::<Option<_>>()?)
         }
-        Expr::Like { value, .. } => (value, vec![HeadTest::begins(prefix_of(&like_pattern(condition)?)?)]),
-        _ => return None,
+        _ => {
+            let (value, pattern) = like_pattern(condition)?;
+            (value, vec![HeadTest::begins(prefix_of(&pattern)?)])
+        }
     };
     (lazy(condition) && !condition.can_fail() && !lazy(value)).then_some((value, tests))
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::statistics::compare;
 use crate::base::{DataType, Scalar};
-use crate::expr::{ComparisonOp, Expr};
+use crate::expr::{ComparisonOp, Expr, ScalarFunction};
 
 /// What is known of one column over a block of rows.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +76,10 @@ fn outcomes(filter: &Expr, column: &dyn Fn(usize) -> Option<BlockColumn>) -> Out
         Expr::In { value, list } => in_list(block(value, column), list),
         Expr::Like { value, pattern, escape, case_insensitive: false } => match &**pattern {
             Expr::Literal(Scalar::String(pattern)) => starts_with(block(value, column), &like_prefix(pattern, *escape)),
+            _ => Outcomes::ANY,
+        },
+        Expr::Function { function: ScalarFunction::StartsWith, args } => match args.as_slice() {
+            [value, Expr::Literal(Scalar::String(prefix))] => starts_with(block(value, column), prefix),
             _ => Outcomes::ANY,
         },
         // A boolean column as a predicate is the comparison of it with true.

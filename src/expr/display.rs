@@ -9,6 +9,9 @@ use super::{
 };
 use crate::base::{Scalar, calendar, decimal, number};
 
+/// Longer lists of literals are shown as the sets that they are looked up in.
+pub const LONGEST_LIST: usize = 10;
+
 /// `, ` or another separator between items.
 fn join<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T], separator: &str) -> fmt::Result {
     for (i, item) in items.iter().enumerate() {
@@ -95,6 +98,11 @@ impl fmt::Display for Expr {
                 join(f, args, ", ")?;
                 f.write_str(")")
             }
+            Expr::In { value, list } if list.len() > LONGEST_LIST && list.iter().all(|e| matches!(e, Expr::Literal(_))) => {
+                let mut items: Vec<String> = list.iter().map(Expr::to_string).collect();
+                items.sort_unstable();
+                write!(f, "{value} INSET {}", items.join(", "))
+            }
             Expr::In { value, list } => {
                 write!(f, "{value} IN (")?;
                 join(f, list, ",")?;
@@ -129,14 +137,15 @@ fn display_function(function: ScalarFunction, args: &[Expr], f: &mut fmt::Format
         (Contains, [l, r]) => write!(f, "Contains({l}, {r})"),
         (RLike, [l, r]) => write!(f, "RLIKE({l}, {r})"),
         _ => {
-            let name = match function {
-                Length => "length",
-                Trim if args.len() == 1 => "trim",
-                other => other.name(),
-            };
+            let name = if function == Length { "length" } else { function.name() };
             write!(f, "{name}(")?;
             join(f, args, ", ")?;
-            f.write_str(")")
+            f.write_str(match function {
+                Trim | LTrim | RTrim if args.len() == 1 => ", None)",
+                Size => ", false)",
+                DateTrunc | Hour | Minute | Second => ", Some(UTC))",
+                _ => ")",
+            })
         }
     }
 }
@@ -198,15 +207,33 @@ impl AggregateFunction {
 impl AggregateExpr {
     /// The call with a prefix before its name, such as `partial_` or `merge_`.
     pub fn display_with(&self, prefix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use AggregateFunction::*;
         write!(f, "{prefix}{}({}", self.function.name(), if self.distinct { "distinct " } else { "" })?;
         join(f, &self.args, ", ")?;
-        f.write_str(")")?;
-        if matches!(self.function, AggregateFunction::FirstIgnoreNulls | AggregateFunction::LastIgnoreNulls) {
-            f.write_str(" ignore nulls")?;
-        }
+        // Spark shows what else its function objects are made of.
+        f.write_str(match self.function {
+            First | Last => ", false)",
+            FirstIgnoreNulls | LastIgnoreNulls => ", true)",
+            CollectList | CollectSet => ", 0, 0)",
+            Percentile => ", 1, 0, 0, false)",
+            PercentileDisc => ", 10000, 0, 0)",
+            _ => ")",
+        })?;
         match &self.filter {
             Some(condition) => write!(f, " FILTER (WHERE {condition})"),
             None => Ok(()),
+        }
+    }
+}
+
+impl AggregateExpr {
+    /// The name of the column that holds the call's result: `sum(x#1)`.
+    pub fn result_name(&self) -> String {
+        use AggregateFunction::*;
+        match (self.function, self.args.as_slice()) {
+            (First | Last, [x]) => format!("{}({x})()", self.function.name()),
+            (FirstIgnoreNulls | LastIgnoreNulls, [x]) => format!("{}({x}) ignore nulls", self.function.name()),
+            _ => AggregateExpr { filter: None, ..self.clone() }.to_string(),
         }
     }
 }
@@ -237,6 +264,9 @@ impl RankingFunction {
 /// A ranking call without its window; functions of peers show the ordering in place of arguments.
 pub(super) fn ranking_call(function: RankingFunction, args: &[Expr], order_by: &[SortOrder]) -> String {
     let keys = matches!(function, RankingFunction::Rank | RankingFunction::DenseRank | RankingFunction::PercentRank);
+    if let (RankingFunction::Lag, [value, offset, default]) = (function, args) {
+        return format!("lag({value}, {}, {default})", preceding(offset));
+    }
     let shown: Vec<String> =
         if keys { order_by.iter().map(|o| o.expr.to_string()).collect() } else { args.iter().map(Expr::to_string).collect() };
     format!("{}({})", function.name(), shown.join(", "))
@@ -262,8 +292,23 @@ impl fmt::Display for WindowExpr {
         if !self.partition_by.is_empty() || !self.order_by.is_empty() {
             f.write_str(", ")?;
         }
-        write!(f, "{})", self.frame)
+        match &self.function {
+            // These look at one row, whatever the frame.
+            WindowFunction::Ranking { function: RankingFunction::Lead, args, .. } if args.len() == 3 => {
+                write!(f, "specifiedwindowframe(RowFrame, {0}, {0}))", args[1])
+            }
+            WindowFunction::Ranking { function: RankingFunction::Lag, args, .. } if args.len() == 3 => {
+                write!(f, "specifiedwindowframe(RowFrame, {0}, {0}))", preceding(&args[1]))
+            }
+            _ => write!(f, "{})", self.frame),
+        }
     }
+}
+
+/// The offset of a row that many rows before: `-1`.
+fn preceding(offset: &Expr) -> String {
+    let offset = offset.to_string();
+    offset.strip_prefix('-').map_or_else(|| format!("-{offset}"), str::to_string)
 }
 
 impl fmt::Display for Frame {

@@ -1,4 +1,4 @@
-//! Names of unnamed columns, as Spark makes them: `count(1)`, `(a + 1)`, `CAST(a AS INT)`.
+//! Names of unnamed columns, as Spark makes them: `count(1)`, `(a + 1)`, `CAST((a + 1) AS INT)`.
 
 use sqlparser::ast::{self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value};
 
@@ -14,6 +14,8 @@ pub(super) fn column_name(e: &Expr) -> String {
             _ => text(e),
         },
         Expr::Nested(inner) => column_name(inner),
+        // A cast of a column keeps its name.
+        Expr::Cast { expr, .. } if matches!(**expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => column_name(expr),
         other => text(other),
     }
 }
@@ -44,7 +46,13 @@ fn describe(e: &Expr) -> String {
         Expr::Value(v) => value(&v.value),
         Expr::TypedString(t) => format!("{} '{}'", t.data_type, literal::text(&t.value.value).unwrap_or_default()),
         Expr::Interval(i) => match (&i.leading_field, &i.last_field) {
-            (Some(unit), None) => format!("INTERVAL '{}' {}", text(&i.value), unit.to_string().trim_end_matches('S')),
+            (Some(unit), None) => {
+                let (value, unit) = (text(&i.value), unit.to_string());
+                let unit = unit.trim_end_matches('S');
+                // Parts of a day have two digits.
+                let padded = matches!(unit, "HOUR" | "MINUTE" | "SECOND") && value.len() == 1;
+                format!("INTERVAL '{}{value}' {unit}", if padded { "0" } else { "" })
+            }
             _ => i.to_string(),
         },
         Expr::BinaryOp { .. } => chain(e),
@@ -127,13 +135,16 @@ fn chain(e: &Expr) -> String {
         spine.push((op, right.as_ref()));
         first = left;
     }
+    // Sums with an interval stand without parentheses.
+    let bare = |right: &Expr| matches!(right, Expr::Interval(_));
     // Opening parentheses of all levels come first, so that the text grows at its end only.
-    let opening = |op: &BinaryOperator| match op {
+    let opening = |op: &BinaryOperator, right: &Expr| match op {
         BinaryOperator::StringConcat => "concat(",
         BinaryOperator::NotEq => "(NOT (",
+        _ if bare(right) => "",
         _ => "(",
     };
-    let mut out: String = spine.iter().map(|(op, _)| opening(op)).collect();
+    let mut out: String = spine.iter().map(|(op, right)| opening(op, right)).collect();
     out.push_str(&text(first));
     for (op, right) in spine.into_iter().rev() {
         let symbol = match op {
@@ -145,7 +156,11 @@ fn chain(e: &Expr) -> String {
         };
         out.push_str(&symbol);
         out.push_str(&text(right));
-        out.push_str(if *op == BinaryOperator::NotEq { "))" } else { ")" });
+        out.push_str(match op {
+            BinaryOperator::NotEq => "))",
+            _ if bare(right) => "",
+            _ => ")",
+        });
     }
     out
 }

@@ -66,7 +66,7 @@ impl ExprBinder<'_, '_, '_> {
     /// `EXISTS (SELECT …)`.
     pub(super) fn exists(&mut self, query: &ast::Query) -> Result<Expr> {
         let subquery = self.subquery(query)?.plan;
-        let output = Attribute::new("exists()", DataType::Boolean, false);
+        let output = Attribute::new("exists", DataType::Boolean, false);
         self.pending.applies.push(PendingApply { subquery, kind: SubqueryKind::Exists(output.clone()) });
         Ok(Expr::Attribute(output))
     }

@@ -20,6 +20,7 @@ mod infer_filters_from_constraints;
 mod infer_window_group_limit;
 mod inject_runtime_filter;
 mod join_group;
+mod like_simplification;
 mod limit_push_down;
 mod limit_push_down_through_window;
 mod null_propagation;
@@ -79,6 +80,7 @@ static OPERATOR_RULES: &[Rule] = rules![
     simplify_conditionals "SimplifyConditionals",
     simplify_casts "SimplifyCasts",
     optimize_in "OptimizeIn",
+    like_simplification "LikeSimplification",
     simplify_binary_comparison "SimplifyBinaryComparison",
     boolean_simplification "BooleanSimplification",
     combine_unions "CombineUnions",

@@ -44,6 +44,18 @@ fn needs_rewrite(list: &[Expr]) -> bool {
     sets.len() > 1
 }
 
+/// The text of an expression without the ids of its columns.
+fn name_of(e: &Expr) -> String {
+    let text = e.to_string();
+    let mut parts = text.split('#');
+    let mut name = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        name.push_str(rest.strip_prefix('L').unwrap_or(rest));
+    }
+    name
+}
+
 fn null_of(e: &Expr) -> Expr {
     Expr::Literal(Scalar::Null(e.data_type()))
 }
@@ -63,7 +75,7 @@ fn rewrite(grouping: Vec<Expr>, list: Vec<Expr>, input: Box<LogicalPlan>) -> Log
         }
     }
     // Columns of the expand: grouping keys, arguments of DISTINCT calls, gid, arguments and filters of the other calls.
-    let column = |e: &Expr, nullable: bool| Attribute::new(e.to_string(), e.data_type(), nullable);
+    let column = |e: &Expr, nullable: bool| Attribute::new(name_of(e), e.data_type(), nullable);
     let mut arguments: Vec<Expr> = vec![];
     for e in sets.iter().flatten() {
         if !arguments.contains(e) {
@@ -98,19 +110,14 @@ fn rewrite(grouping: Vec<Expr>, list: Vec<Expr>, input: Box<LogicalPlan>) -> Log
     let results: Vec<(AggregateExpr, Expr)> = regular
         .iter()
         .map(|call| {
-            // The other rows have NULLs in all inputs, but count(1) would count them.
-            let is_regular = equal(attribute(&gid), int(0));
-            let filter = match &call.filter {
-                Some(f) => Expr::And(Box::new(is_regular), Box::new(by_input(f.as_ref().clone()))),
-                None => is_regular,
-            };
+            // Groups of the other rows have values too, but none that the second aggregate looks at.
             let first = AggregateExpr {
                 args: call.args.iter().cloned().map(by_input).collect(),
-                filter: Some(Box::new(filter)),
+                filter: call.filter.as_ref().map(|f| Box::new(by_input(f.as_ref().clone()))),
                 id: ExprId::next(),
                 ..call.clone()
             };
-            (call.clone(), super::support::alias(Expr::Aggregate(Box::new(first)), "partial"))
+            (call.clone(), super::support::alias(Expr::Aggregate(Box::new(first)), name_of(&Expr::Aggregate(Box::new(call.clone())))))
         })
         .collect();
     let first_grouping: Vec<Expr> = keys.iter().chain(&argument_columns).chain([&gid]).map(attribute).collect();

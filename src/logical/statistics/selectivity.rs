@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{ColumnStatistics, Statistics, expression};
 use crate::base::Scalar;
-use crate::expr::{ComparisonOp, Expr};
+use crate::expr::{ComparisonOp, Expr, ScalarFunction};
 
 /// Where nothing is known of an equality's column.
 const EQUALITY: f64 = 0.1;
@@ -46,6 +46,8 @@ pub fn selectivity(condition: &Expr, input: &Statistics) -> f64 {
             Expr::Literal(Scalar::String(p)) if !p.starts_with('%') => PREFIX,
             _ => CONTAINS,
         },
+        Expr::Function { function: ScalarFunction::StartsWith, .. } => PREFIX,
+        Expr::Function { function: ScalarFunction::EndsWith | ScalarFunction::Contains, .. } => CONTAINS,
         Expr::Attribute(_) => 0.5,
         _ => COMPARISON,
     };

@@ -258,8 +258,12 @@ impl<'c> Region<'c> {
 
 /// Whether an operator is lowered with its input, rather than read as batches.
 pub fn lowerable(plan: &SparkPlan) -> bool {
+    let compiled = |e: &Expr| support::expression(e).is_ok();
     match &plan.operator {
-        Operator::Filter(_) | Operator::Project(_) | Operator::LocalLimit(_) | Operator::Expand(_) => true,
+        Operator::LocalLimit(_) => true,
+        Operator::Filter(f) => compiled(&f.condition),
+        Operator::Project(p) => p.list.iter().all(compiled),
+        Operator::Expand(e) => e.projections.iter().flatten().all(compiled),
         Operator::Aggregate(a) => a.lowerable(),
         Operator::BroadcastHashJoin(j) => j.lowerable(),
         Operator::ShuffledHashJoin(j) => j.lowerable(),

@@ -1,58 +1,64 @@
-//! Which operators a compiled stage can hold.
+//! Which operators a stage can hold.
 
 use crate::base::{DataType, Settings, settings};
-use crate::codegen::support;
-use crate::expr::Expr;
-use crate::operators::{AggregateKind, Operator, SparkPlan};
+use crate::logical::JoinType;
+use crate::operators::{AggregateKind, BuildSide, NestedLoopJoin, Operator, SparkPlan};
 
-/// Whether the node may be part of a compiled stage; asked by CollapseCodegenStages.
-///
-/// # Errors
-/// Why it may not, for EXPLAIN.
-pub fn supports_codegen(plan: &SparkPlan, settings: &Settings) -> Result<(), String> {
-    operator(plan)?;
+/// Whether the node may be part of a stage, which is where Spark has it; asked by CollapseCodegenStages. What of a stage is compiled
+/// is another question, asked when it executes (`region::lowerable`).
+pub fn supports_codegen(plan: &SparkPlan, settings: &Settings) -> bool {
     let most = settings.int(&settings::CODEGEN_MAX_FIELDS).max(0) as usize;
-    for node in std::iter::once(plan).chain(plan.children.iter().map(AsRef::as_ref)) {
-        let fields: usize = node.output().iter().map(|a| fields(&a.data_type)).sum();
-        if fields > most {
-            return Err(format!("{} has {fields} fields, more than {}", node.name(), settings::CODEGEN_MAX_FIELDS.key));
-        }
-    }
-    Ok(())
+    let few_fields = |node: &SparkPlan| node.output().iter().map(|a| fields(&a.data_type)).sum::<usize>() <= most;
+    operator(plan) && few_fields(plan) && plan.children.iter().all(|c| few_fields(c))
 }
 
-fn operator(plan: &SparkPlan) -> Result<(), String> {
-    let expressions = |list: Vec<&Expr>| list.into_iter().try_for_each(support::expression);
+fn operator(plan: &SparkPlan) -> bool {
     match &plan.operator {
         // Rows come in Arrow batches, which compiled loops read as they are.
-        Operator::FileScan(_) => Ok(()),
-        Operator::Filter(o) => expressions(vec![&o.condition]),
-        Operator::Project(o) => expressions(o.list.iter().collect()),
-        Operator::Expand(o) => expressions(o.projections.iter().flatten().collect()),
-        Operator::Aggregate(o) if o.kind == AggregateKind::Hash => o.unsupported(),
-        Operator::BroadcastHashJoin(o) | Operator::ShuffledHashJoin(o) => expressions(o.expressions()),
-        // These are part of a stage as Spark has it, but run interpreted between its compiled loops.
-        Operator::Range(_) | Operator::SortMergeJoin(_) | Operator::Sort(_) | Operator::LocalLimit(_) | Operator::GlobalLimit(_) => Ok(()),
-        // Spark reads a cached table outside the stage.
-        Operator::InMemoryTableScan(_)
+        Operator::FileScan(_)
         | Operator::LocalTableScan(_)
         | Operator::OneRowScan
-        | Operator::Aggregate(_)
+        | Operator::Range(_)
+        | Operator::Filter(_)
+        | Operator::Project(_)
+        | Operator::Expand(_)
+        | Operator::Generate(_)
+        | Operator::Sample(_)
+        | Operator::Sort(_)
+        | Operator::LocalLimit(_)
+        | Operator::GlobalLimit(_)
+        | Operator::BroadcastHashJoin(_)
+        | Operator::ShuffledHashJoin(_)
+        | Operator::SortMergeJoin(_) => true,
+        Operator::Aggregate(a) => match a.kind {
+            AggregateKind::Hash => true,
+            AggregateKind::ObjectHash => false,
+            AggregateKind::Sort => a.grouping.is_empty(),
+        },
+        Operator::BroadcastNestedLoopJoin(j) => streams(j),
+        // Spark reads a cached table outside the stage.
+        Operator::InMemoryTableScan(_)
         | Operator::TakeOrderedAndProject(_)
         | Operator::CollectLimit(_)
         | Operator::Exchange(_)
         | Operator::BroadcastExchange(_)
         | Operator::ReusedExchange(_)
-        | Operator::BroadcastNestedLoopJoin(_)
         | Operator::CartesianProduct(_)
         | Operator::Union(_)
-        | Operator::Generate(_)
         | Operator::Window(_)
         | Operator::WindowGroupLimit(_)
-        | Operator::Sample(_)
         | Operator::Coalesce(_)
         | Operator::WholeStageCodegen(_)
-        | Operator::InputAdapter => Err(format!("{} is not compiled", plan.name())),
+        | Operator::InputAdapter => false,
+    }
+}
+
+/// Whether the join is done with a row of the streamed side before it sees the next.
+fn streams(join: &NestedLoopJoin) -> bool {
+    match (&join.join_type, join.build) {
+        (JoinType::Inner | JoinType::Cross, _) | (JoinType::RightOuter, BuildSide::Left) => true,
+        (JoinType::LeftOuter | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::Existence(_), BuildSide::Right) => true,
+        _ => false,
     }
 }
 

@@ -1,15 +1,16 @@
 //! The text of one operator.
 
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
-use crate::base::{Attribute, DataType, Settings, settings};
-use crate::expr::{ComparisonOp, Expr, ScalarFunction};
+use crate::base::{Attribute, DataType, Scalar, Settings, settings};
+use crate::expr::{ComparisonOp, display::LONGEST_LIST, Expr, ScalarFunction};
 use crate::operators::{
     Aggregate, AggregateCall, AggregateKind, AggregateMode, BroadcastMode, FileScan, InMemoryTableScan, Operator, Partitioning, SparkPlan,
 };
 use crate::planning::PhysicalQuery;
 
-use super::tree::{subqueries_of, subquery_name};
+use super::tree::{subqueries_of, subquery_name, visible};
 
 /// Writes an operator as Spark does.
 pub struct NodeText<'a> {
@@ -17,11 +18,15 @@ pub struct NodeText<'a> {
     physical: &'a PhysicalQuery,
     /// Longest list shown in full.
     max_fields: usize,
+    /// Longest value told of a scan.
+    max_metadata: usize,
 }
 
 impl<'a> NodeText<'a> {
     pub fn new(plan: &'a SparkPlan, physical: &'a PhysicalQuery, settings: &Settings) -> Self {
-        Self { plan, physical, max_fields: settings.int(&settings::MAX_TO_STRING_FIELDS).max(0) as usize }
+        let length = |setting| settings.int(setting).max(0) as usize;
+        let (max_fields, max_metadata) = (length(&settings::MAX_TO_STRING_FIELDS), length(&settings::MAX_METADATA_STRING_LENGTH));
+        Self { plan, physical, max_fields, max_metadata }
     }
 
     /// `Filter (a#1 > 10)`. `verbose`: aggregates tell their output.
@@ -29,6 +34,7 @@ impl<'a> NodeText<'a> {
         let line = match &self.plan.operator {
             Operator::FileScan(s) => self.scan(s),
             Operator::Aggregate(a) => self.aggregate(a, verbose),
+            Operator::OneRowScan => format!("{}[]", self.plan.name()),
             Operator::TakeOrderedAndProject(_) => format!("{}({})", self.plan.name(), self.arguments()),
             Operator::ReusedExchange(_) => format!("{} {}", self.plan.name(), self.arguments()),
             _ => {
@@ -78,7 +84,7 @@ impl<'a> NodeText<'a> {
             }
             Operator::LocalTableScan(s) if s.rows.is_empty() => vec!["<empty>".into(), self.list(&s.output)],
             Operator::LocalTableScan(s) => vec![self.list(&s.output)],
-            Operator::OneRowScan => vec!["[]".into()],
+            Operator::OneRowScan => vec![],
             Operator::Range(r) => vec![format!("({}, {}, step={}, splits={})", r.start, r.end, r.step, r.partitions)],
             Operator::Filter(f) => vec![f.condition.to_string()],
             Operator::Project(p) => vec![self.list(&p.list)],
@@ -96,7 +102,7 @@ impl<'a> NodeText<'a> {
             Operator::GlobalLimit(g) => vec![g.limit.map_or(-1, |l| l as i64).to_string(), g.offset.to_string()],
             Operator::Exchange(e) => vec![partitioning(&e.partitioning), e.origin.name().into(), format!("[plan_id={}]", self.plan.id)],
             Operator::BroadcastExchange(b) => {
-                vec![broadcast_mode(&b.mode, &self.plan.child().output()), format!("[plan_id={}]", self.plan.id)]
+                vec![broadcast_mode(&b.mode, self.plan.child()), format!("[plan_id={}]", self.plan.id)]
             }
             Operator::ReusedExchange(r) => {
                 vec![self.list(&r.output), NodeText { plan: self.plan.child(), ..*self }.line(false)]
@@ -163,7 +169,8 @@ impl<'a> NodeText<'a> {
         let format = scan.source.format();
         let details = self.scan_details(scan);
         let file = if format == "memory" { "" } else { "File" };
-        let details: Vec<String> = details.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        let shown = |(key, value): (&str, String)| format!("{key}: {}", abbreviated(&value, self.max_metadata));
+        let details: Vec<String> = details.into_iter().map(shown).collect();
         format!("{file}Scan {format} {}{output} {}", scan.name, details.join(", "))
     }
 
@@ -173,7 +180,9 @@ impl<'a> NodeText<'a> {
             true => scan.data_filters.iter().filter_map(pushed_filter).collect(),
             false => vec![],
         };
-        let read = scan.output.iter().map(|a| format!("{}:{}", a.name, a.data_type)).collect::<Vec<_>>().join(",");
+        let of_files = scan.table_output.len() - scan.source.partition_columns().min(scan.table_output.len());
+        let in_files = |a: &&Attribute| scan.table_output[..of_files].iter().any(|t| t.id == a.id);
+        let read = scan.output.iter().filter(in_files).map(|a| format!("{}:{}", a.name, a.data_type)).collect::<Vec<_>>().join(",");
         let format = scan.source.format();
         let bucketed = scan.buckets.as_ref().map(|b| ("Bucketed", b.usage.to_string()));
         let all = [
@@ -259,8 +268,9 @@ pub fn partitioning(p: &Partitioning) -> String {
 }
 
 /// `HashedRelationBroadcastMode(List(input[0, bigint, true]),false)`; a single narrow integral key is widened, as Spark does.
-fn broadcast_mode(mode: &BroadcastMode, input: &[Attribute]) -> String {
+fn broadcast_mode(mode: &BroadcastMode, child: &Arc<SparkPlan>) -> String {
     let BroadcastMode::Hashed { keys, null_aware } = mode else { return "IdentityBroadcastMode".into() };
+    let input = &after_filter(visible(child, None).0);
     let bound: Vec<String> = keys
         .iter()
         .map(|k| {
@@ -272,6 +282,22 @@ fn broadcast_mode(mode: &BroadcastMode, input: &[Attribute]) -> String {
         })
         .collect();
     format!("HashedRelationBroadcastMode(List({}),{null_aware})", bound.join(", "))
+}
+
+/// The output; of a filter without NULLs where it has tested for them.
+fn after_filter(plan: &SparkPlan) -> Vec<Attribute> {
+    let Operator::Filter(filter) = &plan.operator else { return plan.output() };
+    let tested: Vec<Expr> = filter.condition.clone().split_conjunction();
+    let tests = |a: &Attribute| tested.contains(&Expr::IsNotNull(Box::new(Expr::Attribute(a.clone()))));
+    plan.output().into_iter().map(|a| if tests(&a) { a.with_nullable(false) } else { a }).collect()
+}
+
+/// At most `longest` characters, three of them dots if there were more.
+fn abbreviated(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some(_) => text.chars().take(longest.saturating_sub(3)).chain("...".chars()).collect(),
+        None => text.to_string(),
+    }
 }
 
 fn title(format: &str) -> String {
@@ -292,9 +318,8 @@ fn pushed_filter(e: &Expr) -> Option<String> {
         Expr::IsNotNull(inner) => Some(format!("IsNotNull({})", column(inner)?)),
         Expr::Comparison { op, left, right } => {
             let (op, name, value) = match (left.as_ref(), right.as_ref()) {
-                (l, Expr::Literal(v)) => (*op, column(l)?, v),
-                (Expr::Literal(v), r) => (op.swapped(), column(r)?, v),
-                _ => return None,
+                (l, r) if column(l).is_some() => (*op, column(l)?, pushed_value(r)?),
+                (l, r) => (op.swapped(), column(r)?, pushed_value(l)?),
             };
             Some(match op {
                 ComparisonOp::Equal => format!("EqualTo({name},{value})"),
@@ -307,9 +332,11 @@ fn pushed_filter(e: &Expr) -> Option<String> {
             })
         }
         Expr::In { value, list } => {
-            let items: Option<Vec<String>> =
-                list.iter().map(|e| if let Expr::Literal(s) = e { Some(s.to_string()) } else { None }).collect();
-            Some(format!("In({}, [{}])", column(value)?, items?.join(",")))
+            let mut items = list.iter().map(pushed_value).collect::<Option<Vec<String>>>()?;
+            if items.len() > LONGEST_LIST {
+                items.sort_unstable();
+            }
+            Some(format!("In({}, [{}])", column(value)?, items.join(",")))
         }
         Expr::Function { function, args } => {
             let name = match function {
@@ -337,6 +364,19 @@ fn pushed_filter(e: &Expr) -> Option<String> {
         | Expr::Aggregate(_)
         | Expr::Window(_)
         | Expr::ScalarSubquery { .. } => None,
+    }
+}
+
+/// A value as a source takes it; timestamps have a fraction.
+fn pushed_value(e: &Expr) -> Option<String> {
+    match e {
+        Expr::Literal(v @ Scalar::Timestamp(_)) => {
+            let text = v.to_string();
+            Some(if text.contains('.') { text } else { text + ".0" })
+        }
+        Expr::Literal(v) => Some(v.to_string()),
+        Expr::ScalarSubquery { id, .. } => Some(format!("ScalarSubquery#{}", id.0)),
+        _ => None,
     }
 }
 

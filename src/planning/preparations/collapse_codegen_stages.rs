@@ -27,7 +27,7 @@ struct Collapse<'a> {
 
 impl Collapse<'_> {
     fn supports(&self, plan: &SparkPlan) -> bool {
-        supports_codegen(plan, self.settings).is_ok()
+        supports_codegen(plan, self.settings)
     }
 
     /// Puts stages where the operators outside any stage have such below them.
@@ -35,7 +35,8 @@ impl Collapse<'_> {
         if matches!(plan.operator, Operator::WholeStageCodegen(_)) {
             return plan.clone();
         }
-        if self.supports(plan) {
+        // Literal rows are collected without a job when nothing is done to them.
+        if self.supports(plan) && !matches!(plan.operator, Operator::LocalTableScan(_)) {
             let root = self.adapt(plan);
             self.last_id += 1;
             return SparkPlan::new(Operator::WholeStageCodegen(WholeStageCodegen { stage_id: self.last_id }), vec![root]);

@@ -183,7 +183,7 @@ fn without_needless_distinct(call: AggregateExpr) -> AggregateExpr {
 
 fn result_attribute(call: &AggregateExpr) -> Attribute {
     let expr = Expr::Aggregate(Box::new(call.clone()));
-    Attribute { id: call.id, name: call.to_string().into(), data_type: expr.data_type(), nullable: expr.nullable() }
+    Attribute { id: call.id, name: call.result_name().into(), data_type: expr.data_type(), nullable: expr.nullable() }
 }
 
 fn physical_call(expr: AggregateExpr) -> Result<AggregateCall> {

@@ -1,7 +1,8 @@
 //! FileSource: a table scan with the projections and filters above it.
 //!
 //! Filters over partition columns alone are applied by the source and leave the plan; filters over data columns are offered to the
-//! source for skipping and stay in a Filter above. Only the columns that are used are read.
+//! source for skipping and stay in a Filter above. Of the files only the columns that are used are read; partition columns, which are
+//! the same in a whole file, always come along.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -40,13 +41,13 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
     let (partition_filters, filters): (Vec<_>, Vec<_>) = operation.filters.into_iter().partition(prunes);
     let data_filters: Vec<_> = filters
         .iter()
-        .filter(|e| !has_subquery(e) && e.is_deterministic() && e.references().is_disjoint(&partition_columns))
+        .filter(|e| e.is_deterministic() && e.references().is_disjoint(&partition_columns))
         .cloned()
         .collect();
 
     let list = operation.list.unwrap_or_else(|| output.iter().cloned().map(Expr::Attribute).collect());
     let used: BTreeSet<ExprId> = list.iter().chain(&filters).flat_map(Expr::references).collect();
-    let read: Vec<Attribute> = table_output.iter().filter(|a| used.contains(&a.id)).cloned().collect();
+    let read: Vec<Attribute> = table_output.iter().filter(|a| used.contains(&a.id) || partition_columns.contains(&a.id)).cloned().collect();
 
     let same = list.len() == read.len() && list.iter().zip(&read).all(|(e, a)| matches!(e, Expr::Attribute(b) if a == b));
     let buckets = source.bucketing().map(|b| bucket_scan(&b.spec, &read, &data_filters, planner.settings)).transpose()?;
