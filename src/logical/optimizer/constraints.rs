@@ -98,6 +98,10 @@ pub fn with_consequences(constraints: Vec<Expr>) -> Vec<Expr> {
         }
     }
     for c in out.clone() {
+        // Spark infers nothing from lists.
+        if matches!(if let Expr::Not(inner) = &c { inner } else { &c }, Expr::In { .. }) {
+            continue;
+        }
         for a in used_attributes([&c]) {
             if a.nullable && rejects_nulls(&c, &BTreeSet::from([a.id])) {
                 out.push(is_not_null(Expr::Attribute(a)));

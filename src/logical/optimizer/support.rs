@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::{Attribute, DataType, ExprId, Result, Scalar};
-use crate::expr::{AggregateFunction, ComparisonOp, Expr};
+use crate::expr::{AggregateFunction, ComparisonOp, Expr, ScalarFunction};
 use crate::logical::{Join, JoinHint, JoinType, LogicalPlan};
 
 pub fn attribute(a: &Attribute) -> Expr {
@@ -234,6 +234,9 @@ pub fn is_null_when(e: &Expr, ids: &BTreeSet<ExprId>) -> bool {
         Expr::Like { value, pattern, .. } => is_null_when(value, ids) || is_null_when(pattern, ids),
         Expr::In { value, .. } => is_null_when(value, ids),
         Expr::Coalesce(args) => args.iter().all(|a| is_null_when(a, ids)),
+        Expr::Function { function: ScalarFunction::StartsWith | ScalarFunction::EndsWith | ScalarFunction::Contains, args } => {
+            args.iter().any(|a| is_null_when(a, ids))
+        }
         // What a function or a CASE makes of NULL is its own affair.
         Expr::Column { .. }
         | Expr::IsNull(_)
