@@ -62,7 +62,8 @@ fn region_totals_of_a_year() {
         "*(2) HashAggregate(keys=[region], functions=[sum(sales)])",
         "+- Exchange hashpartitioning(region, 200), ENSURE_REQUIREMENTS",
         "   +- *(1) HashAggregate(keys=[region], functions=[partial_sum(sales)])",
-        "      +- *(1) FileScan parquet transactions[region,sales]",
+        "      +- *(1) Project [region, sales]",
+        "         +- *(1) FileScan parquet transactions[region,sales,year]",
     ];
     assert_eq!(operators(&text), expected, "{text}");
     // The filter on the partition column is the scan's alone.

@@ -12,6 +12,8 @@ RULES = [
     # Columns that the optimizer names after others; tables.
     (re.compile(r"spark_catalog\.default\.\w+\.(?=\w)"), ""),
     (re.compile(r"spark_catalog\.default\."), ""),
+    # Cut at a length that ids count in.
+    (re.compile(r"((?:Data|Pushed|Partition)Filters: \[[^\n]{60})[^\n]*?\.\.\.(?=, [A-Z])"), r"\1..."),
     (re.compile(r"[ \t]+$", re.M), ""),
 ]
 
@@ -22,24 +24,27 @@ def normalise(text):
     return text.strip()
 
 
+COLUMNAR_TO_ROW = re.compile(r"(\*\(\d+\) |\* )?ColumnarToRow(?: \(\d+\))?$")
+
+
 def without_columnar_to_row(tree):
     """A tree of operators without the lines of ColumnarToRow; what was below moves up, into the stage."""
     out = []
-    lines = tree.split("\n")
-    removed = None  # the column at which a removed node stood
-    star = ""
-    for line in lines:
-        match = re.match(r"^((?:   |:  )*(?:\+- |:- ))?(\*\(\d+\) |\* )?ColumnarToRow(?: \(\d+\))?$", line)
-        if match:
-            removed = len(match.group(1) or "")
-            prefix, star = match.group(1) or "", match.group(2) or ""
+    removed = []  # of each removed node whose subtree goes on: its prefix, its star
+    for line in tree.split("\n"):
+        prefix = re.findall(r"   |:  |\+- |:- ", re.match(r"^(?:   |:  )*(?:\+- |:- )?", line).group(0))
+        content = line[3 * len(prefix) :]
+        while removed and len(prefix) <= len(removed[-1][0]):
+            removed.pop()
+        if COLUMNAR_TO_ROW.match(content):
+            removed.append((prefix, COLUMNAR_TO_ROW.match(content).group(1) or ""))
             continue
-        if removed is not None:
-            body = re.match(r"^(?:   |:  )*(?:\+- |:- )", line)
-            if body and len(body.group(0)) > removed:
-                line = prefix + star + line[body.end() :] if len(body.group(0)) == removed + 3 else line
-            removed = None
-        out.append(line)
+        for above, star in reversed(removed):
+            if len(prefix) == len(above) + 1:
+                prefix, content = above, star + content
+            else:
+                prefix = prefix[: len(above)] + prefix[len(above) + 1 :]
+        out.append("".join(prefix) + content)
     return "\n".join(out)
 
 

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     execution.physical()?;
     output::warn(&execution.warnings());
     if arguments.json {
-        return output::print(&crate::planning::explain_json(execution.physical()?));
+        return output::print(&execution.explain_json(arguments.level == ExplainLevel::Analyze)?);
     }
     output::print(&execution.explain(arguments.level)?)
 }

@@ -15,7 +15,7 @@ use crate::datasource::BatchStream;
 use crate::expr::evaluate::scalar;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
 use crate::operators::{Operator, SparkPlan, collect, whole_stage};
-use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain};
+use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain, explain_json};
 use crate::rdd::{QueryContext, Rdd};
 
 /// How long the phases took. A phase not yet run took nothing.
@@ -308,6 +308,24 @@ impl QueryExecution {
         })
     }
 
+    /// The plan as JSON (see [`crate::planning::explain_json`]); `analyze`: with the metrics of its run, which runs it unless it has been.
+    ///
+    /// # Errors
+    /// Those of planning, and of running where it is run.
+    pub fn explain_json(&self, analyze: bool) -> Result<String> {
+        let context = if analyze { self.analyzed_run()? } else { None };
+        let metrics = metrics_by_node(context.as_deref());
+        let details = Details { code: &|_| Ok(String::new()), metrics: &metrics };
+        Ok(explain_json(self.physical()?, &self.settings, analyze.then_some(&details)))
+    }
+
+    fn analyzed_run(&self) -> Result<Option<Arc<QueryContext>>> {
+        if self.last_run().is_none() {
+            self.collect()?;
+        }
+        Ok(self.last_run())
+    }
+
     /// The plans as text, in Spark's formats. [`ExplainLevel::Analyze`] runs the query unless it has run;
     /// [`ExplainLevel::Codegen`] compiles its stages.
     ///
@@ -316,25 +334,25 @@ impl QueryExecution {
     pub fn explain(&self, level: ExplainLevel) -> Result<String> {
         let context = match level {
             ExplainLevel::Codegen => Some(self.run(|context, _| Ok(context))?),
-            ExplainLevel::Analyze => {
-                if self.last_run().is_none() {
-                    self.collect()?;
-                }
-                self.last_run()
-            }
+            ExplainLevel::Analyze => self.analyzed_run()?,
             ExplainLevel::Simple | ExplainLevel::Extended | ExplainLevel::Formatted | ExplainLevel::Cost => None,
         };
         let code = |stage: &Arc<SparkPlan>| match &context {
             Some(context) => Ok(whole_stage::compile(stage, context)?.clif().to_string()),
             None => Ok(String::new()),
         };
-        let all = context.as_ref().map(|c| c.metrics()).unwrap_or_default();
-        let metrics = |node: u64| {
-            let of_node = all.iter().filter(|(id, ..)| *id == node);
-            of_node.map(|(_, name, value)| (name.to_string(), metric_text(name, *value))).collect()
-        };
+        let metrics = metrics_by_node(context.as_deref());
         let details = Details { code: &code, metrics: &metrics };
         Ok(explain(&self.query, self.optimized()?, self.physical()?, level, &self.settings, &details))
+    }
+}
+
+/// The metrics of a run by node, as they are shown.
+fn metrics_by_node(context: Option<&QueryContext>) -> impl Fn(u64) -> Vec<(String, String)> + use<> {
+    let all = context.map(QueryContext::metrics).unwrap_or_default();
+    move |node| {
+        let of_node = all.iter().filter(|(id, ..)| *id == node);
+        of_node.map(|(_, name, value)| (name.to_string(), metric_text(name, *value))).collect()
     }
 }
 

@@ -137,7 +137,11 @@ fn display_function(function: ScalarFunction, args: &[Expr], f: &mut fmt::Format
         (Contains, [l, r]) => write!(f, "Contains({l}, {r})"),
         (RLike, [l, r]) => write!(f, "RLIKE({l}, {r})"),
         _ => {
-            let name = if function == Length { "length" } else { function.name() };
+            let name = match function {
+                Length => "length",
+                Trim => "trim",
+                other => other.name(),
+            };
             write!(f, "{name}(")?;
             join(f, args, ", ")?;
             f.write_str(match function {

@@ -15,6 +15,8 @@ pub struct GoldenFile {
     pub header: String,
     /// `#! tables = [...]`
     pub tables: Vec<String>,
+    /// `#! data = ["fixtures/sales"]`: folders whose files and folders become tables.
+    pub data: Vec<String>,
     /// `#! set = { key = value }`
     pub settings: Vec<(String, String)>,
     /// `#! expect = [...]`: optimizer rules that must change the plan.
@@ -26,11 +28,12 @@ impl GoldenFile {
     pub fn parse(text: &str) -> Result<Self, String> {
         let start = text.find("=== ").ok_or("there is no section")?;
         let header = text[..start].to_string();
-        let mut file = GoldenFile { tables: vec![], settings: vec![], expect: vec![], sections: vec![], header };
+        let mut file = GoldenFile { tables: vec![], data: vec![], settings: vec![], expect: vec![], sections: vec![], header };
         for line in file.header.clone().lines().filter_map(|l| l.strip_prefix("#!")) {
             let (key, value) = line.split_once('=').ok_or_else(|| format!("not a directive: {line}"))?;
             match key.trim() {
                 "tables" => file.tables = strings(value),
+                "data" => file.data = strings(value),
                 "expect" => file.expect = strings(value),
                 "set" => file.settings = pairs(value)?,
                 other => return Err(format!("unknown directive {other}")),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use arrow::array::RecordBatch;
 use wholestage::api::Session;
 use wholestage::base::{Error, Schema};
+use wholestage::datasource::open_folder;
 use wholestage::datasource::write::{ResultFormat, ResultWriter};
 use wholestage::execution::QueryExecution;
 use wholestage::logical::optimizer;
@@ -36,7 +37,7 @@ pub fn check(file: GoldenFile, bless: bool) -> Result<Option<GoldenFile>, String
         let found = match section.name.as_str() {
             "sql" => continue,
             "rules" => normalise(&trace()?.iter().map(|(name, plan)| format!("-- {name}\n{plan}")).collect::<Vec<_>>().join("\n")),
-            "plan" => normalise(&execution().and_then(|e| e.explain(ExplainLevel::Simple)).map_err(text)?),
+            "plan" => plan(&execution().map_err(text)?, section)?,
             "clif" => clif(&execution().map_err(text)?, section)?,
             "result" => result(&file, &sql)?,
             "error" => error(&file, &sql)?,
@@ -72,7 +73,39 @@ fn session(file: &GoldenFile, more: &[(&str, &str)]) -> Result<Session, String> 
         let (name, source) = tables::declare(table)?;
         session.register_table(&name, source);
     }
+    for folder in &file.data {
+        let tables = open_folder(&format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).map_err(text)?;
+        tables.into_iter().for_each(|(name, source)| session.register_table(&name, source));
+    }
     Ok(session)
+}
+
+/// EXPLAIN at a level, `simple` unless said, or `json`.
+fn plan(execution: &QueryExecution, section: &Section) -> Result<String, String> {
+    let level = section.arguments.iter().find(|(k, _)| k == "level").map_or("simple", |(_, v)| v.as_str());
+    let explained = match level {
+        "json" => execution.explain_json(false),
+        "simple" => execution.explain(ExplainLevel::Simple),
+        "extended" => execution.explain(ExplainLevel::Extended),
+        "formatted" => execution.explain(ExplainLevel::Formatted),
+        "cost" => execution.explain(ExplainLevel::Cost),
+        "codegen" => execution.explain(ExplainLevel::Codegen),
+        other => return Err(format!("unknown level {other}")),
+    };
+    Ok(normalise(&without_paths(&explained.map_err(text)?)))
+}
+
+/// Where a scan's files are differs from machine to machine.
+fn without_paths(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("Location: ") {
+        let (before, location) = rest.split_at(at + "Location: ".len());
+        out.push_str(before);
+        out.push_str("[files]");
+        rest = &location[[", PartitionFilters", "\n"].iter().filter_map(|end| location.find(end)).min().unwrap_or(location.len())..];
+    }
+    out + rest
 }
 
 /// The ways in which every query runs; the first is the one that results are blessed from.
@@ -158,12 +191,12 @@ fn checks(body: &str, found: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Numbers of attributes (`#12`) and plans (`plan_id=12`) by order of appearance.
+/// Numbers of attributes (`#12`) and plans (`plan_id=12`), and those of JSON, by order of appearance.
 fn normalise(text: &str) -> String {
     let mut out = String::new();
     let mut known: HashMap<(&str, String), usize> = HashMap::new();
     let mut rest = text;
-    let marks = ["#", "plan_id="];
+    let marks = ["#", "plan_id=", "\"id\": "];
     while let Some((at, mark)) = marks.iter().filter_map(|m| rest.find(m).map(|at| (at, *m))).min() {
         let (before, after) = rest.split_at(at + mark.len());
         out.push_str(before);

@@ -1,37 +1,34 @@
 //! The formatted form: an outline with numbered operators, then a block for each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use crate::base::Settings;
-use crate::expr::{Expr, SubqueryId};
+use crate::expr::Expr;
 use crate::logical::display::tree_prefix;
 use crate::operators::plan::deep;
 use crate::operators::{Operator, SparkPlan};
 use crate::planning::{PhysicalQuery, PhysicalSubquery};
 
 use super::node::{CallText, NodeText};
-use super::tree::{subqueries_of, subquery_name, visible, visible_children};
+use super::tree::{is_owner, subqueries_of, subquery_name, visible, visible_children};
 
 /// Outline and blocks of the executed plan, then of its subqueries.
 pub fn formatted(physical: &PhysicalQuery, settings: &Settings) -> String {
     let mut writer = Writer { physical, settings, numbers: HashMap::new(), relations: HashMap::new(), out: String::new() };
     let mut hosts = vec![];
     writer.plan(&physical.executed_plan, &mut hosts);
-    let mut done: HashSet<SubqueryId> = HashSet::new();
     let mut i = 0;
     while i < hosts.len() {
         if i == 0 {
             writer.out.push_str("\n===== Subqueries =====\n");
         }
-        let Host { number, subquery } = hosts[i];
+        let Host { number, subquery, owner } = hosts[i];
         i += 1;
-        let first = done.insert(subquery.id);
-        let name = subquery_name(subquery);
-        let reused = if first { "" } else { "ReusedSubquery " };
-        let _ = writeln!(writer.out, "\nSubquery:{i} Hosting operator id = {number} Hosting Expression = {reused}{name}");
-        if first {
+        let name = subquery_name(subquery, owner);
+        let _ = writeln!(writer.out, "\nSubquery:{i} Hosting operator id = {number} Hosting Expression = {name}");
+        if owner {
             writer.plan(&subquery.executed_plan, &mut hosts);
         }
     }
@@ -43,6 +40,7 @@ pub fn formatted(physical: &PhysicalQuery, settings: &Settings) -> String {
 struct Host<'a> {
     number: usize,
     subquery: &'a PhysicalSubquery,
+    owner: bool,
 }
 
 struct Writer<'a> {
@@ -64,8 +62,20 @@ impl<'a> Writer<'a> {
         self.out.push('\n');
         for (node, stage) in nodes {
             self.block(&node, stage);
-            let number = self.numbers[&node.id];
-            hosts.extend(subqueries_of(&node, self.physical).into_iter().map(|subquery| Host { number, subquery }));
+        }
+        self.hosts(root, hosts);
+    }
+
+    /// The subqueries of a plan, from its root down.
+    fn hosts(&self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), hosts: &mut Vec<Host<'a>>) {
+        let number = self.numbers[&plan.id];
+        hosts.extend(subqueries_of(plan, self.physical).into_iter().map(|subquery| Host {
+            number,
+            subquery,
+            owner: is_owner(plan, subquery, self.physical),
+        }));
+        for child in visible_children(plan, stage) {
+            deep(|| self.hosts(child, hosts));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::operators::{
 };
 use crate::planning::PhysicalQuery;
 
-use super::tree::{subqueries_of, subquery_name, visible};
+use super::tree::{is_owner, subqueries_of, subquery_name, visible};
 
 /// Writes an operator as Spark does.
 pub struct NodeText<'a> {
@@ -231,7 +231,10 @@ impl<'a> NodeText<'a> {
     /// Subqueries under the names of their plans.
     pub fn with_subqueries(&self, text: String) -> String {
         let subqueries = subqueries_of(self.plan, self.physical);
-        subqueries.into_iter().fold(text, |text, s| text.replace(&format!("scalar-subquery#{} []", s.id.0), &subquery_name(s)))
+        subqueries.into_iter().fold(text, |text, s| {
+            let owner = is_owner(self.plan, s, self.physical);
+            text.replace(&format!("scalar-subquery#{} []", s.id.0), &subquery_name(s, owner))
+        })
     }
 }
 

@@ -1,6 +1,5 @@
 //! Trees of operators.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -62,9 +61,27 @@ pub fn subqueries_of<'a>(plan: &SparkPlan, physical: &'a PhysicalQuery) -> Vec<&
     ids.iter().filter_map(|id| physical.subqueries.iter().find(|s| s.id == *id)).collect()
 }
 
-/// `Subquery scalar-subquery#5, [id=#24]`.
-pub fn subquery_name(subquery: &PhysicalSubquery) -> String {
-    format!("Subquery scalar-subquery#{}, [id=#{}]", subquery.id.0, visible(&subquery.executed_plan, None).0.id)
+/// Whether a subquery is computed for this node, rather than for one that comes before it: inputs come first.
+pub fn is_owner(plan: &SparkPlan, subquery: &PhysicalSubquery, physical: &PhysicalQuery) -> bool {
+    let roots = [&physical.executed_plan].into_iter().chain(physical.subqueries.iter().map(|s| &s.executed_plan));
+    roots.into_iter().find_map(|root| first_user(root, subquery, physical)) == Some(plan.id)
+}
+
+fn first_user(plan: &Arc<SparkPlan>, subquery: &PhysicalSubquery, physical: &PhysicalQuery) -> Option<u64> {
+    deep(|| {
+        let below = visible_children(plan, None).into_iter().find_map(|(child, _)| first_user(child, subquery, physical));
+        below.or_else(|| subqueries_of(plan, physical).iter().any(|s| s.id == subquery.id).then_some(plan.id))
+    })
+}
+
+/// `Subquery scalar-subquery#5, [id=#24]`; where another node has it, `ReusedSubquery Subquery …`.
+pub fn subquery_name(subquery: &PhysicalSubquery, owner: bool) -> String {
+    let reused = if owner { "" } else { "ReusedSubquery " };
+    format!(
+        "{reused}Subquery scalar-subquery#{}, [id=#{}]",
+        subquery.id.0,
+        visible(&subquery.executed_plan, None).0.id
+    )
 }
 
 impl<'a> Printer<'a> {
@@ -74,7 +91,7 @@ impl<'a> Printer<'a> {
 
     pub fn tree(&self, plan: &Arc<SparkPlan>) -> String {
         let mut out = String::new();
-        self.node(visible(plan, None), &mut vec![], &mut HashSet::new(), &mut out);
+        self.node(visible(plan, None), &mut vec![], &mut out);
         out
     }
 
@@ -82,7 +99,6 @@ impl<'a> Printer<'a> {
         &self,
         (plan, stage): (&Arc<SparkPlan>, Option<usize>),
         last: &mut Vec<bool>,
-        shown: &mut HashSet<SubqueryId>,
         out: &mut String,
     ) {
         deep(|| {
@@ -104,19 +120,18 @@ impl<'a> Printer<'a> {
                 last.push(children.is_empty());
                 last.push(i + 1 == subqueries.len());
                 tree_prefix(last, out);
-                if shown.insert(subquery.id) {
-                    let _ = writeln!(out, "{}", subquery_name(subquery));
+                let owner = is_owner(plan, subquery, self.physical);
+                let _ = writeln!(out, "{}", subquery_name(subquery, owner));
+                if owner {
                     last.push(true);
-                    self.node(visible(&subquery.executed_plan, None), last, shown, out);
+                    self.node(visible(&subquery.executed_plan, None), last, out);
                     last.pop();
-                } else {
-                    let _ = writeln!(out, "ReusedSubquery {}", subquery_name(subquery));
                 }
                 last.truncate(last.len() - 2);
             }
             for (i, child) in children.iter().enumerate() {
                 last.push(i + 1 == children.len());
-                self.node(*child, last, shown, out);
+                self.node(*child, last, out);
                 last.pop();
             }
         });
@@ -129,7 +144,7 @@ impl<'a> Printer<'a> {
         let relation = NodeText::new(plan, self.physical, self.settings).in_memory_relation(scan);
         let _ = writeln!(out, "InMemoryRelation {relation}");
         last.extend([true, true]);
-        Printer { details: None, ..*self }.node(visible(&scan.cached.plan, None), last, &mut HashSet::new(), out);
+        Printer { details: None, ..*self }.node(visible(&scan.cached.plan, None), last, out);
         last.truncate(last.len() - 4);
     }
 

@@ -34,13 +34,14 @@ fn equal_subqueries_are_planned_once_and_shown_below_their_host() {
         &without_scans(&text),
         "
         == Physical Plan ==
-        *(1) Filter ((cast(v#1 as bigint) > Subquery scalar-subquery#2, [id=#3]) AND (Subquery scalar-subquery#2, [id=#3] > cast(v#1 as bigint)))
-        :  +- Subquery scalar-subquery#2, [id=#3]
-        :     +- *(2) HashAggregate(keys=[], functions=[sum(v#4)])
-        :        +- Exchange SinglePartition, ENSURE_REQUIREMENTS, [plan_id=1]
-        :           +- *(1) HashAggregate(keys=[], functions=[partial_sum(v#4)])
-        :              +- *(1) FileScan parquet t[v#4]
-        +- *(1) FileScan parquet t[k#5,v#1,s#6]
+        *(1) Filter ((cast(v#1 as bigint) > ReusedSubquery Subquery scalar-subquery#2, [id=#3]) AND (ReusedSubquery Subquery scalar-subquery#2, [id=#3] > cast(v#1 as bigint)))
+        :  +- ReusedSubquery Subquery scalar-subquery#2, [id=#3]
+        +- *(1) FileScan parquet t[k#4,v#1,s#5]
+              +- Subquery scalar-subquery#2, [id=#3]
+                 +- *(2) HashAggregate(keys=[], functions=[sum(v#6)])
+                    +- Exchange SinglePartition, ENSURE_REQUIREMENTS, [plan_id=1]
+                       +- *(1) HashAggregate(keys=[], functions=[partial_sum(v#6)])
+                          +- *(1) FileScan parquet t[v#6]
         ",
     );
     let off = cluster(&[("sql.execution.reuseSubquery", "false")]);
@@ -124,7 +125,7 @@ fn other_levels_have_their_sections() {
 #[test]
 fn json_has_the_same_tree() {
     let (_, physical) = query(&cluster(&[]));
-    let value: serde_json::Value = serde_json::from_str(&explain_json(&physical)).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&explain_json(&physical, &Settings::new(), None)).unwrap();
     assert_eq!(value["plan"]["name"], "Filter");
     assert_eq!(value["plan"]["stage"], 1);
     assert_eq!(value["plan"]["children"][0]["output"][0]["type"], "int");

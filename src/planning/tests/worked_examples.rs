@@ -21,7 +21,8 @@ fn region_and_sales() {
         *(2) HashAggregate(keys=[region#1], functions=[sum(sales#2)])
         +- Exchange hashpartitioning(region#1, 200), ENSURE_REQUIREMENTS, [plan_id=1]
            +- *(1) HashAggregate(keys=[region#1], functions=[partial_sum(sales#2)])
-              +- *(1) FileScan parquet transactions[region#1,sales#2] Batched: true, DataFilters: [], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: [isnotnull(year#3), (year#3 = 2024)], PushedFilters: [], ReadSchema: struct<region:string,sales:double>
+              +- *(1) Project [region#1, sales#2]
+                 +- *(1) FileScan parquet transactions[region#1,sales#2,year#3] Batched: true, DataFilters: [], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: [isnotnull(year#3), (year#3 = 2024)], PushedFilters: [], ReadSchema: struct<region:string,sales:double>
         ",
     );
 }
@@ -46,7 +47,7 @@ fn country_totals_of_orders_joined_with_customers() {
                  +- *(2) BroadcastHashJoin [customer_id#3L], [id#4L], Inner, BuildRight, false
                     :- *(2) Filter ((isnotnull(amount#2) AND (amount#2 > 100.0)) AND isnotnull(customer_id#3L))
                     :  +- *(2) FileScan parquet orders[customer_id#3L,amount#2] Batched: true, DataFilters: [isnotnull(amount#2), (amount#2 > 100.0), isnotnull(customer_id#3L)], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: [], PushedFilters: [IsNotNull(amount), GreaterThan(amount,100.0), IsNotNull(customer_id)], ReadSchema: struct<customer_id:bigint,amount:double>
-                    +- BroadcastExchange HashedRelationBroadcastMode(List(input[0, bigint, true]),false), [plan_id=2]
+                    +- BroadcastExchange HashedRelationBroadcastMode(List(input[0, bigint, false]),false), [plan_id=2]
                        +- *(1) Filter isnotnull(id#4L)
                           +- *(1) FileScan parquet customers[id#4L,country#1] Batched: true, DataFilters: [isnotnull(id#4L)], Format: Parquet, Location: InMemoryFileIndex(1 paths)[file:/t], PartitionFilters: [], PushedFilters: [IsNotNull(id)], ReadSchema: struct<id:bigint,country:string>
         ",
