@@ -33,7 +33,12 @@ pub fn explain_json(physical: &PhysicalQuery, settings: &Settings, details: Opti
     format!("{:#}\n", json!({ "plan": plan(&physical.executed_plan), "subqueries": subqueries }))
 }
 
-fn node((plan, stage): (&Arc<SparkPlan>, Option<usize>), physical: &PhysicalQuery, settings: &Settings, details: Option<&Details>) -> Value {
+fn node(
+    (plan, stage): (&Arc<SparkPlan>, Option<usize>),
+    physical: &PhysicalQuery,
+    settings: &Settings,
+    details: Option<&Details>,
+) -> Value {
     let output: Vec<Value> = plan
         .output()
         .iter()

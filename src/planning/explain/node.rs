@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use crate::base::{Attribute, DataType, Scalar, Settings, settings};
-use crate::expr::{ComparisonOp, display::LONGEST_LIST, Expr, ScalarFunction};
+use crate::expr::{ComparisonOp, Expr, ScalarFunction, display::LONGEST_LIST};
 use crate::operators::{
     Aggregate, AggregateCall, AggregateKind, AggregateMode, BroadcastMode, FileScan, InMemoryTableScan, Operator, Partitioning, SparkPlan,
 };

@@ -77,11 +77,7 @@ fn first_user(plan: &Arc<SparkPlan>, subquery: &PhysicalSubquery, physical: &Phy
 /// `Subquery scalar-subquery#5, [id=#24]`; where another node has it, `ReusedSubquery Subquery …`.
 pub fn subquery_name(subquery: &PhysicalSubquery, owner: bool) -> String {
     let reused = if owner { "" } else { "ReusedSubquery " };
-    format!(
-        "{reused}Subquery scalar-subquery#{}, [id=#{}]",
-        subquery.id.0,
-        visible(&subquery.executed_plan, None).0.id
-    )
+    format!("{reused}Subquery scalar-subquery#{}, [id=#{}]", subquery.id.0, visible(&subquery.executed_plan, None).0.id)
 }
 
 impl<'a> Printer<'a> {
@@ -95,12 +91,7 @@ impl<'a> Printer<'a> {
         out
     }
 
-    fn node(
-        &self,
-        (plan, stage): (&Arc<SparkPlan>, Option<usize>),
-        last: &mut Vec<bool>,
-        out: &mut String,
-    ) {
+    fn node(&self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), last: &mut Vec<bool>, out: &mut String) {
         deep(|| {
             tree_prefix(last, out);
             if let Some(id) = stage {

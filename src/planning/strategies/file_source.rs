@@ -39,11 +39,8 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
         e.is_deterministic() && !has_subquery(e) && !references.is_empty() && references.is_subset(&partition_columns)
     };
     let (partition_filters, filters): (Vec<_>, Vec<_>) = operation.filters.into_iter().partition(prunes);
-    let data_filters: Vec<_> = filters
-        .iter()
-        .filter(|e| e.is_deterministic() && e.references().is_disjoint(&partition_columns))
-        .cloned()
-        .collect();
+    let data_filters: Vec<_> =
+        filters.iter().filter(|e| e.is_deterministic() && e.references().is_disjoint(&partition_columns)).cloned().collect();
 
     let list = operation.list.unwrap_or_else(|| output.iter().cloned().map(Expr::Attribute).collect());
     let used: BTreeSet<ExprId> = list.iter().chain(&filters).flat_map(Expr::references).collect();
