@@ -72,6 +72,7 @@ settings! {
     SAMPLE_SIZE_PER_PARTITION = "sql.execution.rangeExchange.sampleSizePerPartition", Kind::Int, "100", "100", "Rows sampled per partition to find the bounds of a range exchange.";
     MAX_TO_STRING_FIELDS = "sql.debug.maxToStringFields", Kind::Int, "25", "25", "Longest sequence that EXPLAIN prints in full.";
     MAX_METADATA_STRING_LENGTH = "sql.maxMetadataStringLength", Kind::Int, "100", "100", "Longest text that EXPLAIN prints of a scan's files, filters and columns.";
+    CBO_ENABLED = "sql.cbo.enabled", Kind::Bool, "true", "false", "Choose joins by estimated rows; otherwise by the sizes of files and the widths of rows.";
     CBO_JOIN_REORDER = "sql.cbo.joinReorder.enabled", Kind::Bool, "true", "false", "Reorder inner joins by estimated cardinality.";
     SESSION_TIME_ZONE = "sql.session.timeZone", Kind::Text, "UTC", "UTC", "Time zone of timestamps; only UTC is supported.";
     CASE_SENSITIVE = "sql.caseSensitive", Kind::Bool, "false", "false", "Whether identifiers differ by case; only false is supported.";
@@ -130,6 +131,11 @@ impl Settings {
             return v;
         }
         if self.overrides.get(PROFILE.key).is_some_and(|p| p == "cluster") { setting.cluster } else { setting.local }
+    }
+
+    /// Whether plans are to be those of Spark, where ours would be others.
+    pub fn plans_as_spark(&self) -> bool {
+        self.text(&PROFILE) == "cluster"
     }
 
     pub fn bool(&self, setting: &'static Setting) -> bool {

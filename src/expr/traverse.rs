@@ -168,6 +168,22 @@ impl Expr {
         out
     }
 
+    /// The disjuncts of a condition, left to right.
+    pub fn split_disjunction(self) -> Vec<Expr> {
+        let mut out = vec![];
+        let mut stack = vec![self];
+        while let Some(e) = stack.pop() {
+            match e {
+                Expr::Or(l, r) => {
+                    stack.push(*r);
+                    stack.push(*l);
+                }
+                other => out.push(other),
+            }
+        }
+        out
+    }
+
     /// Left-nested AND of the conjuncts, balanced when they are many; `None` for an empty list.
     pub fn conjunction(conjuncts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
         joined(conjuncts.into_iter().collect(), &|l, r| Expr::And(Box::new(l), Box::new(r)))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::{Attribute, ExprId};
+use crate::base::{Attribute, DataType, ExprId, Scalar};
 use crate::expr::{AggregateExpr, Expr, WindowFunction};
 use crate::logical::JoinType;
 use crate::operators::plan::deep;
@@ -23,15 +23,24 @@ impl Canonical {
     }
 }
 
+fn sorted(mut operands: Vec<Expr>, join: impl Fn(Expr, Expr) -> Expr) -> Expr {
+    operands.sort_by_cached_key(|e| format!("{e:?}"));
+    operands.into_iter().reduce(join).unwrap_or(Expr::Literal(Scalar::Null(DataType::Boolean)))
+}
+
 #[derive(Default)]
 struct Numbering {
     ids: HashMap<ExprId, ExprId>,
+    /// Not how many ids there are: columns of a reused exchange share the numbers of the original's.
+    next: u64,
 }
 
 impl Numbering {
     fn id(&mut self, id: ExprId) -> ExprId {
-        let next = ExprId(self.ids.len() as u64);
-        *self.ids.entry(id).or_insert(next)
+        *self.ids.entry(id).or_insert_with(|| {
+            self.next += 1;
+            ExprId(self.next)
+        })
     }
 
     fn attribute(&mut self, a: &mut Attribute) {
@@ -82,6 +91,9 @@ impl Numbering {
                     }
                     Expr::Window(w)
                 }
+                // Operands in an order of their own.
+                Expr::Or(..) => sorted(e.split_disjunction(), |l, r| Expr::Or(Box::new(l), Box::new(r))),
+                Expr::And(..) => sorted(e.split_conjunction(), |l, r| Expr::And(Box::new(l), Box::new(r))),
                 other => other,
             })
         });

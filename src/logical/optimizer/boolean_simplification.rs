@@ -2,7 +2,7 @@
 //!
 //! `(k = j AND a) OR (k = j AND b)` becomes `k = j AND (a OR b)`, which makes an equi-join of TPC-H's Q19.
 
-use super::support::{boolean, is_false, is_true, split_disjunction, unique};
+use super::support::{boolean, is_false, is_true, unique};
 use crate::base::{Result, Settings};
 use crate::expr::{ComparisonOp, Expr};
 use crate::logical::LogicalPlan;
@@ -22,8 +22,8 @@ fn simplify(e: Expr) -> Result<Expr> {
             Ok(conjunction(parts.into_iter().flat_map(Expr::split_conjunction).collect()))
         }
         Expr::Or(..) => {
-            let parts = split_disjunction(e).into_iter().map(simplify).collect::<Result<Vec<_>>>()?;
-            Ok(disjunction(parts.into_iter().flat_map(split_disjunction).collect()))
+            let parts = e.split_disjunction().into_iter().map(simplify).collect::<Result<Vec<_>>>()?;
+            Ok(disjunction(parts.into_iter().flat_map(Expr::split_disjunction).collect()))
         }
         Expr::Not(inner) => negation(*inner),
         other => other.map_children(&mut simplify),
@@ -80,10 +80,10 @@ fn negation(inner: Expr) -> Result<Expr> {
         // De Morgan holds for three values too.
         Expr::And(..) => {
             let parts = inner.split_conjunction().into_iter().map(negation).collect::<Result<Vec<_>>>()?;
-            disjunction(parts.into_iter().flat_map(split_disjunction).collect())
+            disjunction(parts.into_iter().flat_map(Expr::split_disjunction).collect())
         }
         Expr::Or(..) => {
-            let parts = split_disjunction(inner).into_iter().map(negation).collect::<Result<Vec<_>>>()?;
+            let parts = inner.split_disjunction().into_iter().map(negation).collect::<Result<Vec<_>>>()?;
             conjunction(parts.into_iter().flat_map(Expr::split_conjunction).collect())
         }
         Expr::Comparison { op, left, right } if op != ComparisonOp::EqualNullSafe => {

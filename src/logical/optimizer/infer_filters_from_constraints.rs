@@ -10,7 +10,7 @@ use crate::base::{Result, Settings};
 use crate::expr::Expr;
 use crate::logical::{Join, JoinType, LogicalPlan};
 
-pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
+pub fn apply(plan: LogicalPlan, settings: &Settings) -> Result<LogicalPlan> {
     plan.transform_up(&mut |node| {
         Ok(match node {
             LogicalPlan::Filter { condition, input } => {
@@ -24,6 +24,8 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
                 let all = Expr::conjunction(new.into_iter().chain([condition.clone()])).unwrap_or(condition);
                 LogicalPlan::Filter { condition: all, input }
             }
+            // Spark makes most of these of subqueries only later.
+            LogicalPlan::Join(j) if settings.plans_as_spark() && !j.join_type.keeps_right() => LogicalPlan::Join(j),
             LogicalPlan::Join(j) => LogicalPlan::Join(infer(j)),
             other => other,
         })

@@ -32,10 +32,12 @@ mod pull_out_grouping_expressions;
 mod push_down_predicates;
 mod push_extra_predicate_through_join;
 mod push_left_semi_left_anti_through_join;
+mod push_predicate_subqueries;
 mod push_predicate_through_join;
 mod push_predicate_through_non_join;
 mod remove_noop_operators;
 mod reorder_join;
+mod reorder_join_first;
 mod replace_distinct_with_aggregate;
 mod replace_set_operations;
 mod rewrite_distinct_aggregates;
@@ -111,6 +113,7 @@ pub static BATCHES: &[Batch] = &[
             // Aggregates then group by attributes only, so later rules cannot make grouping and output disagree.
             pull_out_grouping_expressions "PullOutGroupingExpressions",
             nullability_from_statistics "NullabilityFromStatistics",
+            reorder_join_first "ReorderJoin",
         ],
     },
     // `NOT (NOT EXISTS …)` must be plain before subqueries are judged by their place in a condition.
@@ -127,6 +130,7 @@ pub static BATCHES: &[Batch] = &[
         name: "Subqueries",
         fixed_point: false,
         rules: rules![
+            push_predicate_subqueries "PushPredicateSubqueries",
             rewrite_subqueries "RewriteSubqueries",
             // The hints on what were subqueries.
             eliminate_resolved_hint "EliminateResolvedHint",

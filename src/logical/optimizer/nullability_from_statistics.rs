@@ -1,6 +1,7 @@
 //! NullabilityFromStatistics: a table's column that is known to have no NULL is not nullable, whatever its schema allows.
 //!
-//! Tests for NULL on it then vanish. Spark has no such rule, so plans under its profile are left as Spark's.
+//! Tests for NULL on it then vanish. Spark is of the opposite mind: any column of a file may hold NULLs, whatever the file's schema
+//! says. Under its profile that holds here too, so that plans have the tests for NULL that Spark's have.
 
 use std::collections::HashMap;
 
@@ -10,13 +11,15 @@ use crate::base::{Result, Settings};
 use crate::logical::LogicalPlan;
 
 pub fn apply(plan: LogicalPlan, settings: &Settings) -> Result<LogicalPlan> {
-    if settings.text(&PROFILE) == "cluster" {
-        return Ok(plan);
-    }
+    let as_spark = settings.text(&PROFILE) == "cluster";
     let plan = plan.transform_up(&mut |node| {
         let LogicalPlan::Relation { name, source, mut output } = node else { return Ok(node) };
         let columns: HashMap<&str, usize> = source.schema().fields.iter().enumerate().map(|(i, f)| (f.name.as_ref(), i)).collect();
         for a in &mut output {
+            if as_spark {
+                a.nullable |= source.format() != "memory";
+                continue;
+            }
             let known = columns.get(a.name.as_ref()).and_then(|i| source.statistics().columns.get(*i));
             a.nullable &= known.and_then(|c| c.null_count) != Some(0);
         }

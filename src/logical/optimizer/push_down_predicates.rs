@@ -2,23 +2,29 @@
 
 use super::{combine_filters, push_predicate_through_join, push_predicate_through_non_join};
 use crate::base::{Result, Settings};
+use crate::expr::Expr;
 use crate::logical::LogicalPlan;
 
-pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
+pub fn apply(plan: LogicalPlan, settings: &Settings) -> Result<LogicalPlan> {
     // Top-down: a filter moved below an operator is met again there, so one pass takes it all the way.
     plan.transform_down(&mut |node| {
         Ok(match node {
-            LogicalPlan::Filter { condition, input } => match combine_filters::combine(condition, *input) {
-                LogicalPlan::Filter { condition, input } => match *input {
-                    LogicalPlan::Join(join) => push_predicate_through_join::push_filter(condition, join),
-                    other => push_predicate_through_non_join::push(condition, other),
-                },
-                other => other,
-            },
+            LogicalPlan::Filter { condition, input } => one(condition, *input, settings.plans_as_spark()),
             LogicalPlan::Join(join) => LogicalPlan::Join(push_predicate_through_join::push_condition(join)),
             other => other,
         })
     })
+}
+
+/// A filter moved through the operator below it.
+pub fn one(condition: Expr, input: LogicalPlan, filter_first: bool) -> LogicalPlan {
+    match combine_filters::combine(condition, input) {
+        LogicalPlan::Filter { condition, input } => match *input {
+            LogicalPlan::Join(join) => push_predicate_through_join::push_filter(condition, join, filter_first),
+            other => push_predicate_through_non_join::push(condition, other),
+        },
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::constraints::constraints;
-use super::support::{conjuncts, filter, or, refers_only_to, split_disjunction};
+use super::support::{conjuncts, filter, or, refers_only_to};
 use super::{push_down_predicates, push_predicate_through_join::push_condition};
 use crate::base::{ExprId, Result, Settings};
 use crate::expr::Expr;
@@ -57,7 +57,7 @@ fn push(mut j: Join, settings: &Settings) -> Result<Join> {
 
 /// What an OR says of rows with these columns alone, if every alternative says something.
 fn implied(condition: &Expr, ids: &BTreeSet<ExprId>) -> Option<Expr> {
-    let disjuncts = split_disjunction(condition.clone());
+    let disjuncts = condition.clone().split_disjunction();
     if disjuncts.len() > MAX_DISJUNCTS {
         return None;
     }

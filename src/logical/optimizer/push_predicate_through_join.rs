@@ -44,7 +44,7 @@ fn add(side: &mut Box<LogicalPlan>, conjuncts: Vec<Expr>) {
 }
 
 /// A filter over a join, its conjuncts moved below or into the join.
-pub fn push_filter(condition: Expr, mut join: Join) -> LogicalPlan {
+pub fn push_filter(condition: Expr, mut join: Join, filter_first: bool) -> LogicalPlan {
     let (to_left, to_right) = match join.join_type {
         JoinType::Inner | JoinType::Cross => (true, true),
         JoinType::RightOuter => (false, true),
@@ -65,7 +65,8 @@ pub fn push_filter(condition: Expr, mut join: Join) -> LogicalPlan {
     let (both, random): (Vec<_>, Vec<_>) = split.rest.into_iter().partition(Expr::is_deterministic);
     if !both.is_empty() {
         join.join_type = JoinType::Inner;
-        join.condition = Expr::conjunction(conjuncts(join.condition).into_iter().chain(both));
+        let (own, new) = (conjuncts(join.condition), both);
+        join.condition = Expr::conjunction(if filter_first { [new, own].concat() } else { [own, new].concat() });
     }
     filter(random, LogicalPlan::Join(push_condition(join)))
 }

@@ -117,22 +117,6 @@ pub fn unique(exprs: Vec<Expr>) -> Vec<Expr> {
     exprs.into_iter().filter(|e| seen.insert(e.clone()) || !e.is_deterministic()).collect()
 }
 
-/// The disjuncts of a condition, left to right.
-pub fn split_disjunction(e: Expr) -> Vec<Expr> {
-    let mut out = vec![];
-    let mut stack = vec![e];
-    while let Some(e) = stack.pop() {
-        match e {
-            Expr::Or(l, r) => {
-                stack.push(*r);
-                stack.push(*l);
-            }
-            other => out.push(other),
-        }
-    }
-    out
-}
-
 /// Whether every attribute used is one of `ids`.
 pub fn refers_only_to(e: &Expr, ids: &BTreeSet<ExprId>) -> bool {
     !e.any(&mut |e| matches!(e, Expr::Attribute(a) if !ids.contains(&a.id)))

@@ -1,10 +1,11 @@
 //! Estimates of how many rows and bytes a plan yields.
 //!
 //! Rows are estimated from table statistics with the usual assumptions: uniform values, independent conditions, contained keys.
-//! Where a table's row count is unknown, sizes alone are propagated as Spark does without a cost-based optimizer.
+//! Where a table's row count is unknown, its size is propagated instead. Plans under `sql.cbo.enabled=false` go by [`size_in_bytes`].
 
 mod cardinality;
 mod selectivity;
+mod size_in_bytes;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 pub use cardinality::{EquiJoin, KeyColumn, key_column};
 pub use selectivity::{over_both as selectivity_over_both, selectivity};
+pub use size_in_bytes::size_in_bytes;
 
 use super::{InMemoryRelation, Join, JoinType, LogicalPlan};
 use crate::base::{Attribute, DataType, ExprId, Scalar};

@@ -1,17 +1,17 @@
 //! ReuseExchangeAndSubquery: equal exchanges and equal scalar subqueries run once in a query.
 //!
-//! In the order of execution: subqueries first, then the main plan, each bottom-up and left to right. The first of equal exchanges
-//! stays, later ones become references to it under their own columns. Users of a subquery that equals an earlier one are pointed
-//! at that.
+//! Bottom-up and left to right, a node's subqueries after the nodes below it, as Spark does. The first of equal exchanges stays, later
+//! ones become references to it under their own columns. Users of a subquery that equals an earlier one are pointed at that.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::{Result, Settings, settings};
 use crate::expr::{Expr, SubqueryId};
+use crate::operators::plan::deep;
 use crate::operators::{Operator, ReusedExchange, SparkPlan};
-use crate::planning::PhysicalQuery;
 use crate::planning::canonical::Canonical;
+use crate::planning::{PhysicalQuery, PhysicalSubquery};
 
 /// # Errors
 /// None of its own.
@@ -20,17 +20,11 @@ pub fn apply(query: PhysicalQuery, settings: &Settings) -> Result<PhysicalQuery>
         exchanges: settings.bool(&settings::EXCHANGE_REUSE).then(Vec::new),
         subqueries: settings.bool(&settings::SUBQUERY_REUSE).then(Vec::new),
         replaced: HashMap::new(),
+        waiting: query.subqueries,
+        done: vec![],
     };
-    let mut subqueries = vec![];
-    for mut subquery in query.subqueries {
-        let plan = reuse.rename_subqueries(&subquery.executed_plan)?;
-        if reuse.is_new_subquery(subquery.id, &plan) {
-            subquery.executed_plan = reuse.exchanges(&plan)?;
-            subqueries.push(subquery);
-        }
-    }
-    let plan = reuse.rename_subqueries(&query.executed_plan)?;
-    Ok(PhysicalQuery { executed_plan: reuse.exchanges(&plan)?, subqueries, ..query })
+    let executed_plan = reuse.plan(&query.executed_plan)?;
+    Ok(PhysicalQuery { executed_plan, subqueries: reuse.done, ..query })
 }
 
 struct Reuse {
@@ -38,16 +32,25 @@ struct Reuse {
     exchanges: Option<Vec<(Canonical, Arc<SparkPlan>)>>,
     subqueries: Option<Vec<(Canonical, SubqueryId)>>,
     replaced: HashMap<SubqueryId, SubqueryId>,
+    waiting: Vec<PhysicalSubquery>,
+    /// In an order in which they can run.
+    done: Vec<PhysicalSubquery>,
 }
 
 impl Reuse {
-    fn exchanges(&mut self, plan: &Arc<SparkPlan>) -> Result<Arc<SparkPlan>> {
-        let Some(seen) = &mut self.exchanges else { return Ok(plan.clone()) };
-        plan.transform_up(&mut |node| {
+    fn plan(&mut self, plan: &Arc<SparkPlan>) -> Result<Arc<SparkPlan>> {
+        deep(|| {
+            let children = plan.children.iter().map(|c| self.plan(c)).collect::<Result<Vec<_>>>()?;
+            self.subqueries_of(plan)?;
+            let same = children.iter().zip(&plan.children).all(|(a, b)| Arc::ptr_eq(a, b));
+            let node = if same { plan.clone() } else { plan.with_children(children) };
+            let node = self.rename_subqueries(node)?;
             if !matches!(node.operator, Operator::Exchange(_) | Operator::BroadcastExchange(_)) {
                 return Ok(node);
             }
-            let canonical = Canonical::of(&node);
+            // Compared as planned: what is reused below would hide that two are equal.
+            let canonical = Canonical::of(&plan.transform_up(&mut |node| self.rename_subqueries(node))?);
+            let Some(seen) = &mut self.exchanges else { return Ok(node) };
             Ok(match seen.iter().find(|(c, _)| *c == canonical) {
                 Some((_, first)) => SparkPlan::new(Operator::ReusedExchange(ReusedExchange { output: node.output() }), vec![first.clone()]),
                 None => {
@@ -56,6 +59,29 @@ impl Reuse {
                 }
             })
         })
+    }
+
+    fn subqueries_of(&mut self, node: &Arc<SparkPlan>) -> Result<()> {
+        let mut used = vec![];
+        for e in node.expressions() {
+            e.visit(&mut |e| {
+                if let Expr::ScalarSubquery { id, .. } = e {
+                    used.push(*id);
+                }
+                true
+            });
+        }
+        for id in used {
+            let Some(position) = self.waiting.iter().position(|s| s.id == id) else { continue };
+            let mut subquery = self.waiting.remove(position);
+            let planned = subquery.executed_plan;
+            subquery.executed_plan = self.plan(&planned)?;
+            let planned = planned.transform_up(&mut |node| self.rename_subqueries(node))?;
+            if self.is_new_subquery(id, &planned) {
+                self.done.push(subquery);
+            }
+        }
+        Ok(())
     }
 
     fn is_new_subquery(&mut self, id: SubqueryId, plan: &Arc<SparkPlan>) -> bool {
@@ -73,26 +99,21 @@ impl Reuse {
         }
     }
 
-    fn rename_subqueries(&self, plan: &Arc<SparkPlan>) -> Result<Arc<SparkPlan>> {
-        if self.replaced.is_empty() {
-            return Ok(plan.clone());
-        }
+    fn rename_subqueries(&self, node: Arc<SparkPlan>) -> Result<Arc<SparkPlan>> {
         let replaced = |e: &Expr| matches!(e, Expr::ScalarSubquery { id, .. } if self.replaced.contains_key(id));
-        plan.transform_up(&mut |node| {
-            if !node.expressions().into_iter().any(|e| e.any(&mut |e| replaced(e))) {
-                return Ok(node);
-            }
-            let operator = node.operator.clone().map_expressions(&mut |e| {
-                e.transform_up(&mut |e| {
-                    Ok(match e {
-                        Expr::ScalarSubquery { id, data_type } => {
-                            Expr::ScalarSubquery { id: self.replaced.get(&id).copied().unwrap_or(id), data_type }
-                        }
-                        other => other,
-                    })
+        if self.replaced.is_empty() || !node.expressions().into_iter().any(|e| e.any(&mut |e| replaced(e))) {
+            return Ok(node);
+        }
+        let operator = node.operator.clone().map_expressions(&mut |e| {
+            e.transform_up(&mut |e| {
+                Ok(match e {
+                    Expr::ScalarSubquery { id, data_type } => {
+                        Expr::ScalarSubquery { id: self.replaced.get(&id).copied().unwrap_or(id), data_type }
+                    }
+                    other => other,
                 })
-            })?;
-            Ok(SparkPlan::new(operator, node.children.clone()))
-        })
+            })
+        })?;
+        Ok(SparkPlan::new(operator, node.children.clone()))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::warning::warn;
 use crate::base::{DataType, Error, Result, Scalar, settings};
 use crate::expr::{ComparisonOp, Expr};
-use crate::logical::statistics::estimate;
+use crate::logical::statistics::{estimate, size_in_bytes};
 use crate::logical::{Join, JoinHintStrategy, JoinType, LogicalPlan};
 use crate::operators::{BuildSide, HashJoin, NestedLoopJoin, Operator, SortMergeJoin, SparkPlan};
 use crate::planning::planner::Planner;
@@ -142,12 +142,14 @@ struct Selection<'a> {
     join: &'a Join,
     keys: EquiKeys,
     /// Estimated bytes, left and right.
-    sizes: [u64; 2],
+    sizes: [f64; 2],
 }
 
 impl<'a> Selection<'a> {
     fn new(planner: &'a Planner<'a>, join: &'a Join) -> Self {
-        let sizes = [estimate(&join.left).size_bytes, estimate(&join.right).size_bytes];
+        let cost_based = planner.settings.bool(&settings::CBO_ENABLED);
+        let size = |side: &LogicalPlan| if cost_based { estimate(side).size_bytes as f64 } else { size_in_bytes(side) };
+        let sizes = [size(&join.left), size(&join.right)];
         Self { planner, join, keys: EquiKeys::extract(join), sizes }
     }
 
@@ -300,17 +302,16 @@ impl<'a> Selection<'a> {
     }
 
     fn can_broadcast(&self, side: BuildSide) -> bool {
-        self.threshold() >= 0 && self.sizes[side.index()] <= self.threshold() as u64
+        self.threshold() >= 0 && self.sizes[side.index()] <= self.threshold() as f64
     }
 
     fn can_build_local_map(&self, side: BuildSide) -> bool {
-        let limit = self.threshold() as i128 * self.planner.settings.shuffle_partitions() as i128;
-        i128::from(self.sizes[side.index()]) < limit
+        self.sizes[side.index()] < self.threshold() as f64 * self.planner.settings.shuffle_partitions() as f64
     }
 
     fn much_smaller(&self, side: BuildSide) -> bool {
-        let factor = self.planner.settings.int(&settings::SHUFFLED_HASH_JOIN_FACTOR).max(0) as u64;
-        self.sizes[side.index()].saturating_mul(factor) <= self.sizes[side.stream().index()]
+        let factor = self.planner.settings.int(&settings::SHUFFLED_HASH_JOIN_FACTOR).max(0) as f64;
+        self.sizes[side.index()] * factor <= self.sizes[side.stream().index()]
     }
 
     /// A sort-merge join must order its keys, and cannot check that a match is the only one.
