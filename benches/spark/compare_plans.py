@@ -127,6 +127,7 @@ def plain(text):
     text = re.sub(r"#\d+L?", "", text)
     text = re.sub(r",? ?\[plan_id=\d+\]", "", text)
     text = re.sub(r",\s*", ", ", text)
+    text = text.replace("substr(", "substring(")
     return text.strip()
 
 

@@ -164,9 +164,8 @@ impl SparkPlan {
     pub fn output_partitioning(&self) -> Partitioning {
         deep(|| match &self.operator {
             Operator::FileScan(s) => s.output_partitioning(),
-            Operator::LocalTableScan(_) | Operator::Union(_) | Operator::Expand(_) | Operator::CartesianProduct(_) => {
-                Partitioning::Unknown(0)
-            }
+            Operator::LocalTableScan(_) | Operator::Expand(_) | Operator::CartesianProduct(_) => Partitioning::Unknown(0),
+            Operator::Union(u) => u.output_partitioning(&self.children),
             Operator::OneRowScan | Operator::TakeOrderedAndProject(_) | Operator::CollectLimit(_) => Partitioning::Single,
             Operator::InMemoryTableScan(s) => s.output_partitioning(),
             Operator::Range(r) => r.output_partitioning(),

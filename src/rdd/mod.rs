@@ -96,6 +96,17 @@ impl Rdd {
         })
     }
 
+    /// Partition `i` of the result holds partitions `i` of all parents, which must have equally many.
+    pub fn union_by_partition(rdds: Vec<Rdd>) -> Rdd {
+        let partitions = rdds.first().map_or(0, Rdd::num_partitions);
+        debug_assert!(rdds.iter().all(|r| r.num_partitions() == partitions));
+        let dependencies = rdds.iter().cloned().map(Dependency::Narrow).collect();
+        Rdd::new("Union", partitions, dependencies, move |p, task| {
+            let streams = rdds.iter().map(|rdd| rdd.compute(p, task)).collect::<Result<Vec<_>>>()?;
+            Ok(Box::new(streams.into_iter().flatten()))
+        })
+    }
+
     /// Partition `i` of the result from partition `i` of both parents, which must have equally many.
     pub fn zip_partitions(
         &self,

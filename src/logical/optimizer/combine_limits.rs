@@ -1,6 +1,7 @@
-//! CombineLimits: a limit of a limit is one limit. A limit of nothing is no rows (Spark's OptimizeLimitZero).
+//! CombineLimits: a limit of a limit is one limit. A limit that the rows cannot reach is none (Spark's EliminateLimits).
+//! A limit of nothing is no rows (Spark's OptimizeLimitZero).
 
-use super::support::empty_relation;
+use super::support::{empty_relation, max_rows};
 use crate::base::{Result, Settings};
 use crate::logical::LogicalPlan;
 
@@ -18,6 +19,7 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
                     };
                     LogicalPlan::Limit { limit, offset: offset.saturating_add(skipped), input }
                 }
+                other if offset == 0 && limit.zip(max_rows(&other)).is_some_and(|(n, rows)| n >= rows) => other,
                 other => LogicalPlan::Limit { limit, offset, input: Box::new(other) },
             },
             other => other,

@@ -17,6 +17,7 @@ mod eliminate_outer_join;
 mod eliminate_resolved_hint;
 mod eliminate_sorts;
 mod infer_filters_from_constraints;
+mod infer_semi_joins;
 mod infer_window_group_limit;
 mod inject_runtime_filter;
 mod join_group;
@@ -144,6 +145,7 @@ pub static BATCHES: &[Batch] = &[
         fixed_point: false,
         rules: rules![
             infer_filters_from_constraints "InferFiltersFromConstraints",
+            infer_semi_joins "InferSemiJoins",
             push_extra_predicate_through_join "PushExtraPredicateThroughJoin",
         ],
     },

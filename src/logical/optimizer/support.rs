@@ -201,6 +201,8 @@ pub fn max_rows(plan: &LogicalPlan) -> Option<u64> {
         | LogicalPlan::Hint { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Distinct { input } => max_rows(input),
+        LogicalPlan::Join(j) if j.join_type.is_inner() => max_rows(&j.left)?.checked_mul(max_rows(&j.right)?),
+        LogicalPlan::Join(j) if !j.join_type.keeps_right() => max_rows(&j.left),
         _ => None,
     }
 }

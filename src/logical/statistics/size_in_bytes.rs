@@ -43,7 +43,10 @@ fn size_of_node(plan: &LogicalPlan) -> f64 {
         LogicalPlan::Project { input, .. } | LogicalPlan::Aggregate { input, .. } | LogicalPlan::Window { input, .. } => {
             resized(input, &plan.output())
         }
+        LogicalPlan::InMemoryRelation(_) => super::estimate(plan).size_bytes as f64,
         LogicalPlan::Filter { input, .. }
+        | LogicalPlan::WindowGroupLimit { input, .. }
+        | LogicalPlan::Hint { input, .. }
         | LogicalPlan::Sort { input, .. }
         | LogicalPlan::Limit { input, .. }
         | LogicalPlan::Distinct { input }
