@@ -2,6 +2,7 @@
 
 mod bucketed;
 mod cached;
+mod partitioned;
 
 use wholestage::api::{DataFrame, Session};
 use wholestage::base::{Attribute, Result};
