@@ -21,7 +21,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SUITES = {"tpch": ROOT / "codegen-tests" / "tpch", "tpcds": ROOT / "codegen-tests" / "tpcds"}
+SUITES = {"tpch": ROOT / "codegen-tests" / "tpch"}
 
 
 def queries_of(suite, numbers):
@@ -206,7 +206,7 @@ def main():
     spark = Spark(arguments.data, arguments.cache, {**adaptive, **given})
     expected = {}
     if (HERE / "expected_differences.json").exists():
-        expected = json.loads((HERE / "expected_differences.json").read_text()).get(arguments.suite, {})
+        expected = json.loads((HERE / "expected_differences.json").read_text()).get(pathlib.Path(arguments.suite).stem, {})
 
     explain = lambda query: wholestage(arguments.binary, arguments.data, given, query[1])
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

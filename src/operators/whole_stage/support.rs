@@ -55,11 +55,12 @@ fn operator(plan: &SparkPlan) -> bool {
 
 /// Whether the join is done with a row of the streamed side before it sees the next.
 fn streams(join: &NestedLoopJoin) -> bool {
-    match (&join.join_type, join.build) {
-        (JoinType::Inner | JoinType::Cross, _) | (JoinType::RightOuter, BuildSide::Left) => true,
-        (JoinType::LeftOuter | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::Existence(_), BuildSide::Right) => true,
-        _ => false,
-    }
+    matches!(
+        (&join.join_type, join.build),
+        (JoinType::Inner | JoinType::Cross, _)
+            | (JoinType::RightOuter, BuildSide::Left)
+            | (JoinType::LeftOuter | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::Existence(_), BuildSide::Right)
+    )
 }
 
 /// Columns of a type, those nested in it counted one by one.
