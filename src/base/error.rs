@@ -51,6 +51,10 @@ pub enum ErrorClass {
     MalformedData,
     /// A memory, broadcast or result limit is exceeded.
     ResourceExhausted,
+    /// `memory.limit` leaves too little for something that cannot spill.
+    OutOfMemory,
+    /// Rows that a map task left for a shuffle are lost or corrupt; computed again, they may be fine.
+    FetchFailed,
     Cancelled,
     /// Generated code could not be made; the query falls back where it can.
     Codegen,
@@ -91,6 +95,8 @@ impl ErrorClass {
             Io => "IO_ERROR",
             MalformedData => "MALFORMED_DATA",
             ResourceExhausted => "RESOURCE_EXHAUSTED",
+            OutOfMemory => "UNABLE_TO_ACQUIRE_MEMORY",
+            FetchFailed => "FETCH_FAILED",
             Cancelled => "OPERATION_CANCELED",
             Codegen => "CODEGEN_FAILED",
             Internal => "INTERNAL_ERROR",

@@ -90,6 +90,7 @@ settings! {
     CACHE_PARTITION_PRUNING = "sql.inMemoryColumnarStorage.partitionPruning", Kind::Bool, "true", "true", "Pass over batches of cached tables whose bounds exclude the filters.";
     MEMORY_LIMIT = "memory.limit", Kind::Size, "0", "0", "Most memory of running queries; 0 is unlimited.";
     TEMP_DIR = "memory.tempDir", Kind::Text, "", "", "Where spill files go; empty means the system's folder.";
+    FAULTS = "execution.faults", Kind::Text, "", "", "For tests: failures on purpose, `POINT:N` or `POINT:*` separated by commas (points in `rdd::faults`).";
     JIT_OPT_LEVEL = "jit.optLevel", Kind::Choice(&["none", "speed", "speed_and_size"]), "speed", "speed", "Cranelift's opt_level.";
     JIT_VERIFIER = "jit.verifier", Kind::Bool, "false", "false", "Run Cranelift's verifier on generated code.";
     JIT_MIN_ROWS = "jit.minRows", Kind::Int, "20000", "20000", "In mode `auto`, stages estimated at fewer input rows stay interpreted.";

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arrow::array::RecordBatch;
 
 use super::Rdd;
+use super::faults::Faults;
+use crate::base::settings::FAULTS;
 use crate::base::{Error, ErrorClass, Result, Scalar, Settings};
 use crate::expr::SubqueryId;
 
@@ -28,6 +30,8 @@ pub trait JobRunner: Send + Sync {
 pub struct QueryContext {
     pub settings: Settings,
     pub runner: Arc<dyn JobRunner>,
+    /// Failures that tests ask for.
+    pub faults: Arc<Faults>,
     cancelled: AtomicBool,
     /// The first error of any task: the answer of the whole query.
     failure: OnceLock<Error>,
@@ -42,16 +46,25 @@ pub struct QueryContext {
 
 impl QueryContext {
     pub fn new(settings: Settings, runner: Arc<dyn JobRunner>) -> Arc<Self> {
-        Arc::new(Self {
+        let faults = Faults::parse(settings.text(&FAULTS));
+        let (faults, invalid) = match faults {
+            Ok(faults) => (faults, None),
+            Err(e) => (Arc::default(), Some(e)),
+        };
+        let context = Arc::new(Self {
             settings,
             runner,
+            faults,
             cancelled: AtomicBool::new(false),
             failure: OnceLock::new(),
             subqueries: Mutex::default(),
             metrics: Mutex::default(),
             shared: Mutex::default(),
             jobs: AtomicU64::new(0),
-        })
+        });
+        // Met by the first task.
+        invalid.map(|e| context.fail(e));
+        context
     }
 
     /// Asks all tasks to stop.

@@ -4,6 +4,7 @@
 //! whoever runs a job ([`JobRunner`]) materialises the shuffles of the lineage first.
 
 pub mod context;
+pub mod faults;
 pub mod partitioner;
 
 use std::sync::atomic::{AtomicU64, Ordering};
