@@ -66,6 +66,14 @@ settings! {
     REPLACE_HASH_WITH_SORT_AGG = "sql.execution.replaceHashWithSortAgg", Kind::Bool, "false", "false", "Aggregate rows that come sorted by the keys without a hash table.";
     TOP_K_SORT_FALLBACK_THRESHOLD = "sql.execution.topKSortFallbackThreshold", Kind::Int, "2147483632", "2147483632", "LIMITs below this over a sort become top-K.";
     WINDOW_GROUP_LIMIT_THRESHOLD = "sql.optimizer.windowGroupLimitThreshold", Kind::Int, "1000", "1000", "Filters that keep at most so many ranks limit the groups before their window; -1 never.";
+    BLOOM_FILTER_ENABLED = "sql.optimizer.runtime.bloomFilter.enabled", Kind::Bool, "false", "true", "Test the keys of a large table by a Bloom filter of those of a small one before they are joined.";
+    BLOOM_FILTER_CREATION_SIDE_THRESHOLD = "sql.optimizer.runtime.bloomFilter.creationSideThreshold", Kind::Size, "10MB", "10MB", "Largest input that a Bloom filter is made of.";
+    BLOOM_FILTER_APPLICATION_SIDE_SCAN_SIZE_THRESHOLD = "sql.optimizer.runtime.bloomFilter.applicationSideScanSizeThreshold", Kind::Size, "10GB", "10GB", "Smallest table that a Bloom filter is worth making for.";
+    BLOOM_FILTER_EXPECTED_NUM_ITEMS = "sql.optimizer.runtime.bloomFilter.expectedNumItems", Kind::Int, "1000000", "1000000", "Items expected in a Bloom filter where nothing is known.";
+    BLOOM_FILTER_MAX_NUM_ITEMS = "sql.optimizer.runtime.bloomFilter.maxNumItems", Kind::Int, "4000000", "4000000", "Most items that a Bloom filter is laid out for.";
+    BLOOM_FILTER_NUM_BITS = "sql.optimizer.runtime.bloomFilter.numBits", Kind::Int, "8388608", "8388608", "Bits of a Bloom filter where nothing is known.";
+    BLOOM_FILTER_MAX_NUM_BITS = "sql.optimizer.runtime.bloomFilter.maxNumBits", Kind::Int, "67108864", "67108864", "Most bits of a Bloom filter.";
+    RUNTIME_FILTER_NUMBER_THRESHOLD = "sql.optimizer.runtimeFilter.number.threshold", Kind::Int, "10", "10", "Most Bloom filters in one query.";
     MAX_BROADCAST_TABLE_SIZE = "sql.maxBroadcastTableSize", Kind::Size, "8g", "8g", "A broadcast larger than this is an error.";
     BROADCAST_TIMEOUT = "sql.broadcastTimeout", Kind::Int, "300", "300", "Seconds to wait for a broadcast; -1 forever.";
     MAX_SINGLE_PARTITION_BYTES = "sql.maxSinglePartitionBytes", Kind::Size, "128MB", "128MB", "Largest input kept in one partition rather than shuffled for a co-partitioned join.";

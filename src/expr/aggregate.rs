@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::evaluate::bloom::optimal_hashes;
 use super::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
 use crate::base::{Attribute, DataType, ExprId, Field, Result, Scalar};
 
@@ -73,6 +74,8 @@ pub enum AggregateFunction {
     Mode,
     /// `listagg(x, separator[, ascending])`: the texts joined, sorted where the third argument says how.
     ListAgg,
+    /// `bloom_filter_agg(hash, items, bits)`; NULL of no values.
+    BloomFilter,
 }
 
 /// Update (of a buffer by an input value) and merge (of two buffer values). NULL inputs change nothing unless said.
@@ -108,6 +111,11 @@ pub enum Accumulate {
     BitAnd,
     BitOr,
     BitXor,
+    /// Adds 64-bit hashes to a Bloom filter, or the members of another one.
+    BloomFilter {
+        bits: u64,
+        hashes: u32,
+    },
 }
 
 impl AggregateExpr {
@@ -263,6 +271,15 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let init = Scalar::Array(vec![], x.data_type());
             vec![Buffer { init, nullable: false, ..buffer("list", t, Accumulate::CollectList, x, Accumulate::ConcatList) }]
         }
+        F::BloomFilter => {
+            let number = |i: usize| match second(call, i)? {
+                Expr::Literal(v) => Ok(v.as_i128().and_then(|v| u64::try_from(v).ok()).unwrap_or(1)),
+                _ => Err(crate::base::Error::internal("the size of a Bloom filter is not constant")),
+            };
+            let (items, bits) = (number(1)?, number(2)?);
+            let add = Accumulate::BloomFilter { bits, hashes: optimal_hashes(items, bits) };
+            vec![buffer("buf", DataType::Binary, add, argument()?, add)]
+        }
         F::CollectList | F::CollectSet => {
             let (name, update, merge) = match call.function {
                 F::CollectList => ("list", Accumulate::CollectList, Accumulate::ConcatList),
@@ -330,7 +347,8 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
         | F::Last
         | F::LastIgnoreNulls
         | F::CollectList
-        | F::CollectSet => column(0),
+        | F::CollectSet
+        | F::BloomFilter => column(0),
     };
     Ok(Description { buffers, attributes, finish })
 }

@@ -181,6 +181,7 @@ impl AggregateFunction {
             VarPop => "var_pop",
             CollectList => "collect_list",
             CollectSet => "collect_set",
+            BloomFilter => "bloom_filter_agg",
             CovarSamp => "covar_samp",
             CovarPop => "covar_pop",
             Corr => "corr",

@@ -371,6 +371,8 @@ functions! {
     Hash "hash" "a a*" => "i";
     /// XXH64 with seed 42.
     XxHash64 "xxhash64" "a a*" => "l";
+    /// `might_contain(bloom_filter, hash)`.
+    MightContain "might_contain" "y l" => "b";
     /// Fails with the message.
     RaiseError "raise_error" "s" => "*";
     /// NULL if true, else fails.
@@ -483,6 +485,7 @@ impl ScalarFunction {
                 | Repeat
                 | RaiseError
                 | AssertTrue
+                | MightContain
         )
     }
 

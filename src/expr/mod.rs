@@ -14,6 +14,7 @@ pub mod typing;
 pub mod window;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use aggregate::{AggregateExpr, AggregateFunction};
 pub use function::ScalarFunction;
@@ -109,6 +110,14 @@ pub enum Expr {
 /// Names an uncorrelated scalar subquery of a statement; its plan lives beside the main plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubqueryId(pub u64);
+
+impl SubqueryId {
+    /// One not used before in the process.
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ArithmeticOp {

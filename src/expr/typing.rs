@@ -418,6 +418,7 @@ impl AggregateExpr {
             MaxBy | MinBy | BitAnd | BitOr | BitXor | Mode => arg(),
             TrySum => DataType::Long,
             ListAgg => DataType::String,
+            BloomFilter => DataType::Binary,
             CollectList | CollectSet => DataType::Array(Box::new(arg())),
         }
     }

@@ -1,17 +1,13 @@
 //! Subqueries in expressions: a column of an `Apply` under the clause, or a query of its own that runs first.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use sqlparser::ast;
+use std::collections::BTreeSet;
 
 use super::expr::ExprBinder;
 use super::scope::{At, Relation};
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result};
 use crate::expr::{Expr, SubqueryId, coerce};
 use crate::logical::{Apply, LogicalPlan, SubqueryKind};
-
-static NEXT_SUBQUERY_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A subquery to be answered for each row of the clause's input.
 #[derive(Debug)]
@@ -57,7 +53,7 @@ impl ExprBinder<'_, '_, '_> {
             self.pending.applies.push(PendingApply { subquery: plan, kind: SubqueryKind::Scalar(output.clone()) });
             return Ok(Expr::Attribute(output));
         }
-        let id = SubqueryId(NEXT_SUBQUERY_ID.fetch_add(1, Ordering::Relaxed));
+        let id = SubqueryId::next();
         let data_type = column.data_type.clone();
         self.binder.subqueries.push((id, plan));
         Ok(Expr::ScalarSubquery { id, data_type })

@@ -7,7 +7,7 @@ use arrow::array::{Array, Float64Array, Int32Array, Int64Array, PrimitiveArray};
 use arrow::datatypes::Int64Type;
 
 use super::value::{Value, booleans, extent, strings, wrap};
-use super::{Rows, bytes, collections, datetime, format, hash, maps, maths, regex, strings as texts, url, words};
+use super::{Rows, bloom, bytes, collections, datetime, format, hash, maps, maths, regex, strings as texts, url, words};
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::{Expr, ScalarFunction};
 
@@ -90,6 +90,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
             let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;
             Ok(wrap(Arc::new(Int32Array::from(hash::murmur3(&columns, n, 42)?)), scalar))
         }
+        MightContain => bloom::evaluate(&values, rows.count),
         XxHash64 => {
             let (n, scalar) = extent(&values.iter().collect::<Vec<_>>(), rows.count);
             let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;

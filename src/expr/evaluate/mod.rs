@@ -5,6 +5,7 @@
 //! narrowed to the rows concerned ([`Rows::narrow`]), so an error hides in no branch that is not taken.
 
 mod arithmetic;
+pub mod bloom;
 mod bytes;
 mod case;
 mod cast;

@@ -3,7 +3,8 @@
 //! Two places gain. An aggregate joined on its grouping key: `few JOIN (SELECT k, avg(x) FROM many GROUP BY k) ON few.k = k` need not
 //! compute groups that nobody asks for (TPC-H's Q17 and Q20). And the right side of a semi, anti or left outer join, from all of
 //! which a table would be built (Q4, Q21, Q22). The reduction is a semi join with the keys of the few rows, Spark's semi-join
-//! reduction; they are computed a second time, or once where exchanges are reused. Needs row counts; off under Spark's profile.
+//! reduction; they are computed a second time, or once where exchanges are reused. Needs row counts; off under Spark's profile,
+//! which has Bloom filters instead (`inject_bloom_filter`).
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -19,6 +19,7 @@ mod eliminate_sorts;
 mod infer_filters_from_constraints;
 mod infer_semi_joins;
 mod infer_window_group_limit;
+mod inject_bloom_filter;
 mod inject_runtime_filter;
 mod join_group;
 mod like_simplification;
@@ -216,7 +217,14 @@ fn optimize_with(query: BoundQuery, settings: &Settings, trace: &mut Trace) -> R
     // Cloning, comparing and dropping deep expressions recurse without a check of their own: give them room at once.
     stacker::maybe_grow(32 << 20, 128 << 20, || {
         let subqueries = query.subqueries.into_iter().map(|(id, plan)| Ok((id, run(plan, settings, trace)?))).collect::<Result<_>>()?;
-        Ok(BoundQuery { plan: run(query.plan, settings, trace)?, subqueries })
+        let query = BoundQuery { plan: run(query.plan, settings, trace)?, subqueries };
+        let filtered = inject_bloom_filter::apply(query.clone(), settings)?;
+        if let Some(trace) = trace
+            && filtered.plan != query.plan
+        {
+            trace.push(("InjectRuntimeFilter", filtered.plan.clone()));
+        }
+        Ok(filtered)
     })
 }
 

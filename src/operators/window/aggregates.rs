@@ -81,6 +81,7 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<A
         | AggregateFunction::MinBy
         | AggregateFunction::Percentile
         | AggregateFunction::PercentileDisc => {}
+        AggregateFunction::BloomFilter => return Err(Error::unsupported("Bloom filters as window functions")),
     }
     let description = describe(call)?;
     let mut columns = Vec::with_capacity(description.buffers.len());
@@ -119,7 +120,8 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames)
         Accumulate::Moments => moments::of_frames(moments::Source::Values, input, &buffer.data_type.to_arrow(), frames.ranges()),
         Accumulate::PairMoments => moments::of_frames(moments::Source::Pairs, input, &buffer.data_type.to_arrow(), frames.ranges()),
         Accumulate::BitAnd | Accumulate::BitOr | Accumulate::BitXor => bits(buffer.update, input, frames),
-        Accumulate::First
+        Accumulate::BloomFilter { .. }
+        | Accumulate::First
         | Accumulate::FirstIgnoreNulls
         | Accumulate::Last
         | Accumulate::LastIgnoreNulls

@@ -219,7 +219,7 @@ fn aggregate(
 fn kind(calls: &[AggregateCall]) -> AggregateKind {
     let objects = |c: &AggregateCall| {
         use AggregateFunction::*;
-        matches!(c.expr.function, CollectList | CollectSet | Percentile | PercentileDisc | Mode | ListAgg)
+        matches!(c.expr.function, CollectList | CollectSet | Percentile | PercentileDisc | Mode | ListAgg | BloomFilter)
     };
     if calls.iter().flat_map(|c| &c.buffers).all(|b| is_fixed_width(&b.data_type)) {
         AggregateKind::Hash
