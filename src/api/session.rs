@@ -9,11 +9,14 @@ use arrow::array::RecordBatch;
 
 use super::catalog::Catalog;
 use super::dataframe::DataFrame;
+use crate::base::settings::{MEMORY_LIMIT, TEMP_DIR};
 use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Schema, Settings, warning};
 use crate::datasource::{self, FileTable, MemoryTable, TableSource};
 use crate::execution::{QueryExecution, Scheduler};
 use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
 use crate::operators::CachedPlan;
+use crate::rdd::MemoryPool;
+use crate::rdd::spill::remove_leftovers;
 use crate::sql::{self, CatalogEntry, CatalogView, ParsedStatement};
 
 /// Where queries start. Cloning shares the session.
@@ -35,6 +38,7 @@ struct Inner {
     settings: RwLock<Settings>,
     catalog: Catalog,
     scheduler: Mutex<Option<Arc<Scheduler>>>,
+    memory: Arc<MemoryPool>,
 }
 
 /// Collects settings for a [`Session`].
@@ -62,7 +66,10 @@ impl SessionBuilder {
         for (key, value) in self.settings {
             settings.set(&key, &value)?;
         }
-        Ok(Session { inner: Arc::new(Inner { settings: RwLock::new(settings), catalog: Catalog::default(), scheduler: Mutex::new(None) }) })
+        remove_leftovers(settings.text(&TEMP_DIR));
+        let inner =
+            Inner { settings: RwLock::new(settings), catalog: Catalog::default(), scheduler: Mutex::new(None), memory: MemoryPool::new(0) };
+        Ok(Session { inner: Arc::new(inner) })
     }
 }
 
@@ -105,17 +112,24 @@ impl Session {
         *self.inner.settings.write().unwrap_or_else(|e| e.into_inner()) = Settings::new();
     }
 
+    /// The memory that the session's queries share, as limited by `memory.limit`.
+    pub fn memory(&self) -> &Arc<MemoryPool> {
+        &self.inner.memory
+    }
+
     pub fn catalog(&self) -> &Catalog {
         &self.inner.catalog
     }
 
     /// The worker threads, started on first use and again when `execution.threads` has changed.
     pub(crate) fn scheduler(&self) -> Result<Arc<Scheduler>> {
-        let threads = self.settings().threads();
+        let settings = self.settings();
+        let threads = settings.threads();
+        self.inner.memory.set_limit(settings.bytes(&MEMORY_LIMIT).max(0) as usize);
         let mut current = self.inner.scheduler.lock().unwrap_or_else(|e| e.into_inner());
         match current.as_ref() {
             Some(s) if s.threads() == threads => Ok(s.clone()),
-            _ => Ok(current.insert(Scheduler::new(threads)?).clone()),
+            _ => Ok(current.insert(Scheduler::with_memory(threads, self.inner.memory.clone())?).clone()),
         }
     }
 

@@ -31,10 +31,10 @@ pub(super) struct Options {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Most memory of running queries, e.g. 512MB; not enforced yet
+    /// Most memory of running queries, e.g. 512MB
     #[arg(long, value_name = "SIZE")]
     memory_limit: Option<String>,
-    /// Where spill files go; nothing spills yet
+    /// Where spill files go [default: the system's folder]
     #[arg(long, value_name = "DIR")]
     temp_dir: Option<String>,
     /// Any setting; repeatable. `SET` lists them all

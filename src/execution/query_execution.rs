@@ -207,6 +207,9 @@ impl QueryExecution {
             // The first error of a task stops the others, which then fail because they were stopped; say the first.
             result.map_err(|e| if e.class == ErrorClass::Cancelled { context.check_cancelled().err().unwrap_or(e) } else { e })
         });
+        if let (Err(_), Some(context)) = (&result, self.last_run()) {
+            context.release();
+        }
         let compiled = self.last_run().map(|context| context.metrics()).unwrap_or_default();
         let mut times: Vec<u64> = compiled.into_iter().filter(|(_, name, _)| *name == "compileTime").map(|(.., ns)| ns).collect();
         times.sort_unstable();
@@ -218,12 +221,20 @@ impl QueryExecution {
         result
     }
 
+    /// An action that has all its rows when it ends: nothing of the run is kept but its metrics.
+    fn run_whole<T>(&self, action: impl FnOnce(&Arc<QueryContext>, &Arc<SparkPlan>) -> Result<T>) -> Result<T> {
+        self.run(|context, plan| {
+            let ending = Ending(context);
+            action(&ending.0, plan)
+        })
+    }
+
     /// All rows.
     ///
     /// # Errors
     /// The first error of planning or of any task.
     pub fn collect(&self) -> Result<Vec<RecordBatch>> {
-        self.run(|context, plan| collect::execute_collect(plan, &context))
+        self.run_whole(|context, plan| collect::execute_collect(plan, context))
     }
 
     /// All rows, by partition.
@@ -231,9 +242,9 @@ impl QueryExecution {
     /// # Errors
     /// The first error of planning or of any task.
     pub fn collect_partitions(&self) -> Result<Vec<Vec<RecordBatch>>> {
-        self.run(|context, plan| {
-            let rdd = plan.execute(&context)?;
-            context.runner.run_job(&rdd, &(0..rdd.num_partitions()).collect::<Vec<_>>(), &context)
+        self.run_whole(|context, plan| {
+            let rdd = plan.execute(context)?;
+            context.runner.run_job(&rdd, &(0..rdd.num_partitions()).collect::<Vec<_>>(), context)
         })
     }
 
@@ -242,7 +253,7 @@ impl QueryExecution {
     /// # Errors
     /// The first error of planning or of any task.
     pub fn take(&self, n: usize) -> Result<Vec<RecordBatch>> {
-        self.run(|context, plan| collect::execute_take(plan, n as u64, &context))
+        self.run_whole(|context, plan| collect::execute_take(plan, n as u64, context))
     }
 
     /// The last `n` rows, in order, computing no more partitions than they need.
@@ -250,7 +261,7 @@ impl QueryExecution {
     /// # Errors
     /// The first error of planning or of any task.
     pub fn tail(&self, n: usize) -> Result<Vec<RecordBatch>> {
-        self.run(|context, plan| collect::execute_tail(plan, n as u64, &context))
+        self.run_whole(|context, plan| collect::execute_tail(plan, n as u64, context))
     }
 
     /// The rows in order, one partition computed at a time.
@@ -260,9 +271,13 @@ impl QueryExecution {
     pub fn to_local_iterator(&self) -> Result<BatchStream> {
         self.run(|context, plan| {
             let partitions = collect::execute_to_iterator(plan, &context)?;
-            let rows: BatchStream = Box::new(partitions.flat_map(|partition| match partition {
-                Ok(batches) => batches.into_iter().map(Ok).collect(),
-                Err(e) => vec![Err(e)],
+            let ends = Ending(context);
+            let rows: BatchStream = Box::new(partitions.flat_map(move |partition| {
+                let _held = &ends;
+                match partition {
+                    Ok(batches) => batches.into_iter().map(Ok).collect(),
+                    Err(e) => vec![Err(e)],
+                }
             }));
             Ok(rows)
         })
@@ -344,6 +359,15 @@ impl QueryExecution {
         let metrics = metrics_by_node(context.as_deref());
         let details = Details { code: &code, metrics: &metrics };
         Ok(explain(&self.query, self.optimized()?, self.physical()?, level, &self.settings, &details))
+    }
+}
+
+/// Lets go of what a run holds (shuffles, broadcasts) when it ends, however it ends.
+struct Ending(Arc<QueryContext>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 

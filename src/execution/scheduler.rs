@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::base::settings::TASK_MAX_FAILURES;
 use crate::base::{Error, ErrorClass, Result};
-use crate::rdd::{Dependency, JobRunner, QueryContext, Rdd, ShuffleDependency, TaskContext};
+use crate::rdd::{Dependency, JobRunner, MemoryPool, QueryContext, Rdd, TaskContext};
 
 /// Plans nest deeply in adversarial queries; the default of 2 MB is little for unoptimised builds.
 const STACK_BYTES: usize = 16 << 20;
@@ -23,6 +23,7 @@ const STACK_BYTES: usize = 16 << 20;
 /// The worker threads of a session.
 pub struct Scheduler {
     pool: rayon::ThreadPool,
+    memory: Arc<MemoryPool>,
 }
 
 impl Scheduler {
@@ -31,13 +32,21 @@ impl Scheduler {
     /// # Errors
     /// `ResourceExhausted` when the system refuses the threads.
     pub fn new(threads: usize) -> Result<Arc<Self>> {
+        Self::with_memory(threads, MemoryPool::new(0))
+    }
+
+    /// Workers whose queries share `memory`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_memory(threads: usize, memory: Arc<MemoryPool>) -> Result<Arc<Self>> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .thread_name(|i| format!("worker-{i}"))
             .stack_size(STACK_BYTES)
             .build()
             .map_err(|e| Error::new(ErrorClass::ResourceExhausted, format!("cannot start {threads} worker threads: {e}")))?;
-        Ok(Arc::new(Self { pool }))
+        Ok(Arc::new(Self { pool, memory }))
     }
 
     pub fn threads(&self) -> usize {
@@ -99,31 +108,17 @@ impl Scheduler {
                 match dependency {
                     Dependency::Narrow(parent) => self.materialise(parent, context)?,
                     Dependency::Shuffle(shuffle) => {
-                        if shuffle.output().is_none() {
+                        if !shuffle.missing().is_empty() {
                             self.materialise(&shuffle.rdd, context)?;
-                            shuffle.materialise(|| self.run_map_stage(shuffle, context))?;
+                            shuffle.materialise(|missing| {
+                                self.run_tasks(&shuffle.rdd, missing, context, |partition, task| shuffle.run_map_task(partition, task))
+                            })?;
                         }
                     }
                 }
             }
             Ok(())
         })
-    }
-
-    /// All map tasks of a shuffle; `[reducer] -> batches` in map order.
-    fn run_map_stage(&self, shuffle: &ShuffleDependency, context: &Arc<QueryContext>) -> Result<Vec<Vec<RecordBatch>>> {
-        let partitions: Vec<usize> = (0..shuffle.rdd.num_partitions()).collect();
-        let maps = self.run_tasks(&shuffle.rdd, &partitions, context, |partition, task| {
-            let query = task.query.clone();
-            let rows = shuffle.rdd.compute(partition, task)?.map(move |batch| query.check_cancelled().and(batch));
-            // Small pieces are put together by the tasks that read them.
-            shuffle.partitioner.split_all(Box::new(rows), partition)
-        })?;
-        let mut reducers = vec![vec![]; shuffle.partitioner.num_partitions()];
-        for map in maps {
-            reducers.iter_mut().zip(map).for_each(|(all, batches): (&mut Vec<RecordBatch>, _)| all.extend(batches));
-        }
-        Ok(reducers)
     }
 
     /// One task per partition, in parallel; the results in the order of `partitions`.
@@ -160,6 +155,10 @@ impl JobRunner for Scheduler {
         // Whoever needs the outcome asks for it again, and meets the panic in a task.
         self.pool.spawn(move || drop(catch_unwind(AssertUnwindSafe(work))));
     }
+
+    fn memory(&self) -> Arc<MemoryPool> {
+        self.memory.clone()
+    }
 }
 
 /// Batches of a running query; dropping it stops the query.
@@ -179,6 +178,7 @@ impl Iterator for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.context.cancel();
+        self.context.release();
     }
 }
 
@@ -215,7 +215,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::*;
     use crate::base::Settings;
-    use crate::rdd::Partitioner;
+    use crate::rdd::{Partitioner, ShuffleDependency};
     use arrow::array::{Array, ArrayRef, Int64Array, cast::AsArray};
     use arrow::datatypes::Int64Type;
 
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_shuffle_gathers_in_map_order() {
-        let shuffle = ShuffleDependency::new(numbers(4, 100), Partitioner::Single);
+        let shuffle = ShuffleDependency::new(0, numbers(4, 100), Partitioner::Single);
         let out = run(&shuffle.shuffled(), 2).unwrap();
         assert_eq!(out.len(), 1);
         assert_eq!(values(&out[0]), (0..400).collect::<Vec<_>>());
@@ -256,7 +256,7 @@ mod tests {
             counter.fetch_add(1, Ordering::Relaxed);
             Ok(s)
         });
-        let shuffle = ShuffleDependency::new(source, Partitioner::Single);
+        let shuffle = ShuffleDependency::new(0, source, Partitioner::Single);
         let both = Rdd::union(vec![shuffle.shuffled(), shuffle.shuffled()]);
         assert_eq!(run(&both, 2).unwrap().len(), 2);
         assert_eq!(runs.load(Ordering::Relaxed), 1);

@@ -9,8 +9,7 @@ use super::limit::limited;
 use super::{CollectLimit, Operator, SparkPlan};
 use crate::base::settings::{DRIVER_MAX_RESULT_SIZE, LIMIT_INITIAL_NUM_PARTITIONS, LIMIT_SCALE_UP_FACTOR};
 use crate::base::{Error, ErrorClass, Result};
-use crate::operators::exchange::data_size;
-use crate::rdd::QueryContext;
+use crate::rdd::{QueryContext, data_size};
 
 /// All rows, in order of partitions, by one job. A limit at the root takes no more partitions than it needs, and literal rows
 /// need no job.

@@ -36,8 +36,8 @@ fn shuffles_of(rdd: &Rdd, context: &Arc<QueryContext>) -> Result<()> {
     for dependency in rdd.dependencies() {
         match dependency {
             Dependency::Narrow(parent) => shuffles_of(parent, context)?,
-            Dependency::Shuffle(shuffle) if shuffle.output().is_none() => run_shuffle(shuffle, context)?,
-            Dependency::Shuffle(_) => {}
+            Dependency::Shuffle(shuffle) if shuffle.missing().is_empty() => {}
+            Dependency::Shuffle(shuffle) => run_shuffle(shuffle, context)?,
         }
     }
     Ok(())
@@ -45,13 +45,7 @@ fn shuffles_of(rdd: &Rdd, context: &Arc<QueryContext>) -> Result<()> {
 
 fn run_shuffle(shuffle: &ShuffleDependency, context: &Arc<QueryContext>) -> Result<()> {
     shuffles_of(&shuffle.rdd, context)?;
-    let mut output = vec![vec![]; shuffle.partitioner.num_partitions()];
-    for p in 0..shuffle.rdd.num_partitions() {
-        let pieces = shuffle.partitioner.split_all(shuffle.rdd.compute(p, &task(p, context))?, p)?;
-        output.iter_mut().zip(pieces).for_each(|(all, new)| all.extend(new));
-    }
-    shuffle.set_output(output);
-    Ok(())
+    shuffle.materialise(|missing| missing.iter().map(|p| shuffle.run_map_task(*p, &task(*p, context))).collect())
 }
 
 /// A context over [`TestRunner`] with these settings.

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::RecordBatch;
 
-use super::Rdd;
 use super::faults::Faults;
-use crate::base::settings::FAULTS;
+use super::spill::SpillSite;
+use super::{MemoryPool, Rdd, Reservation};
+use crate::base::settings::{FAULTS, TEMP_DIR};
 use crate::base::{Error, ErrorClass, Result, Scalar, Settings};
 use crate::expr::SubqueryId;
 
@@ -24,12 +25,18 @@ pub trait JobRunner: Send + Sync {
 
     /// Runs `work` when a worker has nothing better to do; it must not block on jobs.
     fn background(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// The memory that queries share; without a limit unless said otherwise.
+    fn memory(&self) -> Arc<MemoryPool> {
+        MemoryPool::new(0)
+    }
 }
 
 /// State of one running query.
 pub struct QueryContext {
     pub settings: Settings,
     pub runner: Arc<dyn JobRunner>,
+    pub memory: Arc<MemoryPool>,
     /// Failures that tests ask for.
     pub faults: Arc<Faults>,
     cancelled: AtomicBool,
@@ -53,6 +60,7 @@ impl QueryContext {
         };
         let context = Arc::new(Self {
             settings,
+            memory: runner.memory(),
             runner,
             faults,
             cancelled: AtomicBool::new(false),
@@ -115,6 +123,32 @@ impl QueryContext {
     /// The counter `name` of plan node `node`, made on first use. Names are Spark's (`numOutputRows`); times in nanoseconds.
     pub fn metric(&self, node: u64, name: &'static str) -> Arc<AtomicU64> {
         self.metrics.lock().unwrap_or_else(|e| e.into_inner()).entry((node, name)).or_default().clone()
+    }
+
+    /// Memory for what plan node `node` holds and can spill; `name` is for errors.
+    pub fn spillable(&self, node: u64, name: &'static str) -> Reservation {
+        self.memory.spillable(name, self.metric(node, "peakMemory"))
+    }
+
+    /// Memory for what plan node `node` holds and cannot spill.
+    pub fn fixed(&self, node: u64, name: &'static str) -> Reservation {
+        self.memory.fixed(name, self.metric(node, "peakMemory"))
+    }
+
+    /// Where plan node `node` spills to.
+    pub fn spill_site(&self, node: u64) -> SpillSite {
+        SpillSite {
+            memory: self.memory.clone(),
+            parent: self.settings.text(&TEMP_DIR).to_string(),
+            faults: self.faults.clone(),
+            written: self.metric(node, "spillSize"),
+        }
+    }
+
+    /// Lets go of what plan nodes shared: the query has ended.
+    pub fn release(&self) {
+        let shared = std::mem::take(&mut *self.shared.lock().unwrap_or_else(|e| e.into_inner()));
+        drop(shared);
     }
 
     /// All counters, by node and name.

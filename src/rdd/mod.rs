@@ -5,17 +5,22 @@
 
 pub mod context;
 pub mod faults;
+pub mod memory;
 pub mod partitioner;
+pub mod shuffle;
+pub mod size;
+pub mod spill;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-
-use arrow::array::RecordBatch;
+use std::sync::Arc;
 
 use crate::base::Result;
 pub use crate::datasource::BatchStream;
 pub use context::{JobRunner, QueryContext, TaskContext};
+pub use memory::{MemoryPool, Reservation};
 pub use partitioner::Partitioner;
+pub use shuffle::{MapOutput, MapWriter, ShuffleDependency};
+pub use size::data_size;
+pub use spill::{Frame, SpillFile};
 
 type Compute = dyn Fn(usize, &TaskContext) -> Result<BatchStream> + Send + Sync;
 
@@ -119,63 +124,5 @@ impl Rdd {
         debug_assert_eq!(left.num_partitions(), right.num_partitions());
         let dependencies = vec![Dependency::Narrow(left.clone()), Dependency::Narrow(right.clone())];
         Rdd::new(name, self.num_partitions(), dependencies, move |p, task| f(p, left.compute(p, task)?, right.compute(p, task)?, task))
-    }
-}
-
-/// A shuffle boundary: the rows of `rdd` dealt out by `partitioner`.
-pub struct ShuffleDependency {
-    pub id: u64,
-    pub rdd: Rdd,
-    pub partitioner: Partitioner,
-    /// `[reducer] -> batches`, in map order; `None` until the map stage has run.
-    output: Mutex<Option<Arc<Vec<Vec<RecordBatch>>>>>,
-    /// Held while the map stage runs, so that concurrent jobs over one lineage run it once.
-    running: Mutex<()>,
-}
-
-static NEXT_SHUFFLE_ID: AtomicU64 = AtomicU64::new(0);
-
-impl ShuffleDependency {
-    pub fn new(rdd: Rdd, partitioner: Partitioner) -> Arc<Self> {
-        Arc::new(Self {
-            id: NEXT_SHUFFLE_ID.fetch_add(1, Ordering::Relaxed),
-            rdd,
-            partitioner,
-            output: Mutex::new(None),
-            running: Mutex::new(()),
-        })
-    }
-
-    /// The shuffled rows, if the map stage has run.
-    pub fn output(&self) -> Option<Arc<Vec<Vec<RecordBatch>>>> {
-        self.output.lock().unwrap_or_else(|e| e.into_inner()).clone()
-    }
-
-    /// Runs the map stage by `run` unless its output is there; a second caller waits for the first.
-    ///
-    /// # Errors
-    /// Those of `run`; the next caller tries again.
-    pub fn materialise(&self, run: impl FnOnce() -> Result<Vec<Vec<RecordBatch>>>) -> Result<()> {
-        let _running = self.running.lock().unwrap_or_else(|e| e.into_inner());
-        if self.output().is_none() {
-            self.set_output(run()?);
-        }
-        Ok(())
-    }
-
-    /// Puts the output of a complete map stage in place.
-    pub fn set_output(&self, output: Vec<Vec<RecordBatch>>) {
-        *self.output.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(output));
-    }
-
-    /// The reduce side: partition `p` is what the partitioner dealt to `p`, in map order.
-    pub fn shuffled(self: &Arc<Self>) -> Rdd {
-        let dependency = self.clone();
-        Rdd::new("ShuffledRows", self.partitioner.num_partitions(), vec![Dependency::Shuffle(self.clone())], move |p, _| {
-            let output = dependency
-                .output()
-                .ok_or_else(|| crate::base::Error::internal(format!("shuffle {} read before it was written", dependency.id)))?;
-            Ok(Box::new((0..output[p].len()).map(move |i| Ok(output[p][i].clone()))))
-        })
     }
 }

@@ -6,6 +6,10 @@ use crate::expr::{Expr, SortOrder};
 #[derive(Debug, Clone)]
 pub enum Partitioner {
     Single,
+    /// Each map task's rows to the reducer of its number.
+    Same {
+        partitions: usize,
+    },
     /// `pmod(murmur3(exprs, 42), n)`, Spark's hash.
     Hash {
         exprs: Vec<Expr>,
@@ -26,7 +30,7 @@ impl Partitioner {
     pub fn num_partitions(&self) -> usize {
         match self {
             Partitioner::Single => 1,
-            Partitioner::Hash { partitions, .. } | Partitioner::RoundRobin { partitions } => *partitions,
+            Partitioner::Same { partitions } | Partitioner::Hash { partitions, .. } | Partitioner::RoundRobin { partitions } => *partitions,
             Partitioner::Range { bounds, .. } => bounds.num_rows() + 1,
         }
     }

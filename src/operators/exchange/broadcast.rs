@@ -3,8 +3,7 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
+use arrow::array::RecordBatch;
 
 use super::BroadcastExchange;
 use crate::base::schema::arrow_schema;
@@ -15,7 +14,7 @@ use crate::logical::display::bytes as in_words;
 use crate::operators::SparkPlan;
 use crate::operators::join::JoinIndex;
 use crate::rdd::context::Future;
-use crate::rdd::{QueryContext, Rdd};
+use crate::rdd::{QueryContext, Rdd, data_size};
 
 /// Spark's limit on the rows of a broadcast.
 const MAX_BROADCAST_ROWS: usize = 512_000_000;
@@ -100,18 +99,4 @@ fn collect(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<Bro
     context.metric(plan.id, "numOutputRows").store(rows as u64, std::sync::atomic::Ordering::Relaxed);
     context.metric(plan.id, "dataSize").store(bytes as u64, std::sync::atomic::Ordering::Relaxed);
     Ok(relation)
-}
-
-/// Bytes of the rows of a batch, without what its buffers hold besides (they may be shared with other slices).
-pub fn data_size(batch: &RecordBatch) -> usize {
-    let long_strings = |column: &ArrayRef| match column.data_type() {
-        DataType::Utf8View => column.as_string_view().total_buffer_bytes_used(),
-        DataType::BinaryView => column.as_binary_view().total_buffer_bytes_used(),
-        _ => 0,
-    };
-    batch
-        .columns()
-        .iter()
-        .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()) + long_strings(c))
-        .sum()
 }

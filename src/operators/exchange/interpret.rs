@@ -48,15 +48,19 @@ impl Exchange {
         let child = plan.child();
         let (input, rdd) = (child.output(), child.execute(context)?);
         let made = match &self.partitioning {
-            Partitioning::Single => ShuffleDependency::new(rdd, Partitioner::Single),
-            Partitioning::RoundRobin(partitions) => ShuffleDependency::new(rdd, Partitioner::RoundRobin { partitions: *partitions }),
-            Partitioning::Hash { exprs, partitions } => {
-                ShuffleDependency::new(rdd, Partitioner::Hash { exprs: bind_all(exprs, &input, context)?, partitions: *partitions })
+            Partitioning::Single => ShuffleDependency::new(plan.id, rdd, Partitioner::Single),
+            Partitioning::RoundRobin(partitions) => {
+                ShuffleDependency::new(plan.id, rdd, Partitioner::RoundRobin { partitions: *partitions })
             }
+            Partitioning::Hash { exprs, partitions } => ShuffleDependency::new(
+                plan.id,
+                rdd,
+                Partitioner::Hash { exprs: bind_all(exprs, &input, context)?, partitions: *partitions },
+            ),
             Partitioning::Range { order, partitions } => {
                 let order = bind_orders(order, &input, context)?;
-                let (rdd, bounds) = range_bounds(&rdd, &order, *partitions, context)?;
-                ShuffleDependency::new(rdd, Partitioner::Range { order, bounds })
+                let (rdd, bounds) = range_bounds(plan.id, rdd, &order, *partitions, context)?;
+                ShuffleDependency::new(plan.id, rdd, Partitioner::Range { order, bounds })
             }
             other @ (Partitioning::Unknown(_) | Partitioning::Collection(_) | Partitioning::Broadcast(_)) => {
                 return Err(Error::internal(format!("an exchange cannot deal out rows by {other:?}")));
@@ -83,40 +87,42 @@ impl ReusedExchange {
 
 /// Computes all rows and finds at most `partitions - 1` bounds that cut them into ranges of about equal size.
 ///
-/// Spark samples by computing the input once more; the rows are kept here instead, as they would be by the shuffle.
-fn range_bounds(rdd: &Rdd, order: &[SortOrder], partitions: usize, context: &Arc<QueryContext>) -> Result<(Rdd, RecordBatch)> {
-    let all: Vec<usize> = (0..rdd.num_partitions()).collect();
-    let computed = Arc::new(context.runner.run_job(rdd, &all, context)?);
+/// Spark samples by computing the input once more; the rows are kept here instead, by a shuffle that leaves each partition as it is.
+fn range_bounds(node: u64, rdd: Rdd, order: &[SortOrder], partitions: usize, context: &Arc<QueryContext>) -> Result<(Rdd, RecordBatch)> {
+    let same = Partitioner::Same { partitions: rdd.num_partitions() };
+    let kept = ShuffleDependency::new(node, rdd, same);
+    let rows = kept.shuffled();
     let exprs: Vec<_> = order.iter().map(|o| o.expr.clone()).collect();
     let fields: Vec<Field> = exprs.iter().enumerate().map(|(i, e)| Field::new(format!("key{i}"), e.data_type().to_arrow(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
 
-    let total: usize = computed.iter().flatten().map(RecordBatch::num_rows).sum();
-    let wanted = (context.settings.int(&SAMPLE_SIZE_PER_PARTITION).max(1) as usize).saturating_mul(partitions).min(1_000_000);
-    let mut random = XorShiftRandom::new(partitions as i64);
+    // A job of no partition runs the map stage.
+    context.runner.run_job(&rows, &[], context)?;
+    let total = kept.rows().unwrap_or(0);
+    let wanted = (context.settings.int(&SAMPLE_SIZE_PER_PARTITION).max(1) as u64).saturating_mul(partitions as u64).min(1_000_000);
     let mut sample = vec![RecordBatch::new_empty(schema.clone())];
     if partitions > 1 {
-        for batch in computed.iter().flatten() {
-            let batch = if total <= wanted {
-                batch.clone()
-            } else {
-                let share = wanted as f64 / total as f64;
-                let rows = (0..batch.num_rows() as u32).filter(|_| random.next_f64() < share);
-                take_record_batch(batch, &UInt32Array::from_iter_values(rows))?
-            };
-            sample.push(make_batch(&schema, evaluate_all(&exprs, &batch)?, batch.num_rows())?);
-        }
+        let key_schema = schema.clone();
+        let keys = rows.map_partitions("Sample", move |p, input, _| {
+            let (exprs, schema) = (exprs.clone(), key_schema.clone());
+            let mut random = XorShiftRandom::new(p as i64);
+            Ok(Box::new(input.map(move |batch| {
+                let mut batch = batch?;
+                if total > wanted {
+                    let share = wanted as f64 / total as f64;
+                    let rows = (0..batch.num_rows() as u32).filter(|_| random.next_f64() < share);
+                    batch = take_record_batch(&batch, &UInt32Array::from_iter_values(rows))?;
+                }
+                make_batch(&schema, evaluate_all(&exprs, &batch)?, batch.num_rows())
+            })))
+        });
+        let all: Vec<usize> = (0..keys.num_partitions()).collect();
+        sample.extend(context.runner.run_job(&keys, &all, context)?.into_iter().flatten());
     }
     let sample = concat_batches(&schema, &sample)?;
     let encoded = SortKeys::new(order)?.encode(sample.columns(), sample.num_rows())?;
     let sorted = encoded.sorted(None);
     let mut bounds: Vec<u32> = (1..partitions).filter_map(|i| sorted.get((i * sorted.len() / partitions).max(1) - 1).copied()).collect();
     bounds.dedup_by(|b, a| encoded.compare(*a as usize, *b as usize).is_eq());
-    let bounds = take_record_batch(&sample, &UInt32Array::from(bounds))?;
-
-    let rows = Rdd::new(rdd.name().to_string(), computed.len(), vec![], move |p, _| {
-        let computed = computed.clone();
-        Ok(Box::new((0..computed[p].len()).map(move |i| Ok(computed[p][i].clone()))))
-    });
-    Ok((rows, bounds))
+    Ok((rows, take_record_batch(&sample, &UInt32Array::from(bounds))?))
 }

@@ -4,7 +4,7 @@ mod broadcast;
 mod interpret;
 mod partition;
 
-pub use broadcast::{BroadcastRelation, data_size};
+pub use broadcast::BroadcastRelation;
 pub use partition::SplitState;
 
 use crate::base::Result;

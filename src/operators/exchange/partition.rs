@@ -10,7 +10,7 @@ use crate::base::random::XorShiftRandom;
 use crate::expr::evaluate::evaluate_all;
 use crate::expr::evaluate::hash::places;
 use crate::operators::sort::{RangeBounds, SortKeys};
-use crate::rdd::{BatchStream, Partitioner};
+use crate::rdd::{MapOutput, MapWriter, Partitioner, ShuffleDependency, TaskContext};
 
 /// Where a map task stands in dealing out its rows.
 #[derive(Default)]
@@ -31,8 +31,8 @@ impl Partitioner {
         if rows == 0 {
             return Ok(vec![]);
         }
-        if reducers == 1 {
-            return Ok(vec![(0, batch.clone())]);
+        if reducers == 1 || matches!(self, Partitioner::Same { .. }) {
+            return Ok(vec![(if reducers == 1 { 0 } else { map_partition }, batch.clone())]);
         }
         let targets = self.targets(batch, map_partition, state)?;
         // Counting sort: one gather puts the rows of each reducer side by side, from where they are sliced.
@@ -67,6 +67,7 @@ impl Partitioner {
         let rows = batch.num_rows();
         Ok(match self {
             Partitioner::Single => vec![0; rows],
+            Partitioner::Same { .. } => vec![map_partition as u32; rows],
             Partitioner::Hash { exprs, partitions } => places(&evaluate_all(exprs, batch)?, rows, *partitions)?,
             Partitioner::RoundRobin { partitions } => {
                 let n = *partitions;
@@ -85,19 +86,22 @@ impl Partitioner {
             }
         })
     }
+}
 
-    /// Deals out all rows of a map task: the batches of each reducer, in order.
+impl ShuffleDependency {
+    /// Deals out all rows of a map task.
     ///
     /// # Errors
-    /// Those of the stream and of [`Self::split`].
-    pub fn split_all(&self, input: BatchStream, map_partition: usize) -> Result<Vec<Vec<RecordBatch>>> {
-        let mut out = vec![vec![]; self.num_partitions()];
+    /// Those of computing the rows, of [`Partitioner::split`], and of spilling.
+    pub fn run_map_task(&self, partition: usize, task: &TaskContext) -> Result<Arc<MapOutput>> {
+        let mut writer = MapWriter::new(self.partitioner.num_partitions(), self.node, &task.query);
         let mut state = SplitState::default();
-        for batch in input {
-            for (reducer, piece) in self.split(&batch?, map_partition, &mut state)? {
-                out[reducer].push(piece);
+        for batch in self.rdd.compute(partition, task)? {
+            task.query.check_cancelled()?;
+            for (reducer, piece) in self.partitioner.split(&batch?, partition, &mut state)? {
+                writer.push(reducer, piece)?;
             }
         }
-        Ok(out)
+        Ok(writer.finish())
     }
 }

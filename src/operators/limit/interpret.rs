@@ -37,7 +37,7 @@ impl CollectLimit {
     /// Those of the child.
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let child = plan.child().execute(context)?;
-        Ok(limited(&single(limited(&child, "LocalLimit", self.limit, 0)), "CollectLimit", self.limit, self.offset))
+        Ok(limited(&single(plan.id, limited(&child, "LocalLimit", self.limit, 0)), "CollectLimit", self.limit, self.offset))
     }
 }
 
@@ -63,7 +63,7 @@ impl TakeOrderedAndProject {
         let child = child.execute(context)?;
         let gathered = if child.num_partitions() > 1 {
             let best = best.clone();
-            single(child.map_partitions("TopK", move |_, input, _| Ok(Box::new(std::iter::once(best(input))))))
+            single(plan.id, child.map_partitions("TopK", move |_, input, _| Ok(Box::new(std::iter::once(best(input))))))
         } else {
             child
         };
@@ -78,8 +78,8 @@ impl TakeOrderedAndProject {
 }
 
 /// All rows of `rdd` in one partition, in order of partitions.
-fn single(rdd: Rdd) -> Rdd {
-    if rdd.num_partitions() == 1 { rdd } else { ShuffleDependency::new(rdd, Partitioner::Single).shuffled() }
+fn single(node: u64, rdd: Rdd) -> Rdd {
+    if rdd.num_partitions() == 1 { rdd } else { ShuffleDependency::new(node, rdd, Partitioner::Single).shuffled() }
 }
 
 /// Of each partition the rows from `offset` up to `limit`; stops pulling once it has them.

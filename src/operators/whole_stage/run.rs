@@ -138,7 +138,7 @@ fn rows_to_come(input: &Rdd, scanned: Option<u64>) -> Option<u64> {
     for dependency in input.dependencies() {
         let rows = match dependency {
             Dependency::Narrow(parent) => rows_to_come(parent, None)?,
-            Dependency::Shuffle(shuffle) => shuffle.output()?.iter().flatten().map(|b| b.num_rows() as u64).sum(),
+            Dependency::Shuffle(shuffle) => shuffle.rows()?,
         };
         total = Some(total.unwrap_or(0) + rows);
     }

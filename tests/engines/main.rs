@@ -1,5 +1,7 @@
 //! Compiled and interpreted execution answer alike, whatever the threads and the size of batches.
 
+mod memory;
+
 use wholestage::api::Session;
 use wholestage::base::Result;
 use wholestage::cli::answers::Answer;
@@ -23,7 +25,7 @@ fn answer(session: &Session, sql: &str) -> Result<Answer> {
 
 #[test]
 fn every_engine_answers_alike() {
-    let queries = include_str!("../codegen-tests/sales/queries.sql");
+    let queries = include_str!("../../codegen-tests/sales/queries.sql");
     let interpreter = session("interpreted", 1, 8192);
     let others = [
         ("interpreted, 2 threads, small batches", session("interpreted", 2, 5)),

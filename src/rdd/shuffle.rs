@@ -1,0 +1,229 @@
+//! Shuffles: what map tasks leave for the tasks after the stage boundary, in memory or in spill files.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use arrow::array::RecordBatch;
+
+use super::memory::{Evictable, Reservation};
+use super::size::{compacted, data_size};
+use super::spill::{Frame, SpillFile, SpillSite};
+use super::{BatchStream, Dependency, Partitioner, QueryContext, Rdd};
+use crate::base::{Error, ErrorClass, Result};
+
+/// A shuffle boundary: the rows of `rdd` dealt out by `partitioner`.
+pub struct ShuffleDependency {
+    pub id: u64,
+    /// The plan node whose metrics are the shuffle's.
+    pub node: u64,
+    pub rdd: Rdd,
+    pub partitioner: Partitioner,
+    /// Of each map task, once it has run.
+    outputs: Mutex<Vec<Option<Arc<MapOutput>>>>,
+    /// Held while the map stage runs, so that concurrent jobs over one lineage run it once.
+    running: Mutex<()>,
+}
+
+static NEXT_SHUFFLE_ID: AtomicU64 = AtomicU64::new(0);
+
+impl ShuffleDependency {
+    pub fn new(node: u64, rdd: Rdd, partitioner: Partitioner) -> Arc<Self> {
+        Arc::new(Self {
+            id: NEXT_SHUFFLE_ID.fetch_add(1, Ordering::Relaxed),
+            node,
+            outputs: Mutex::new(vec![None; rdd.num_partitions()]),
+            rdd,
+            partitioner,
+            running: Mutex::new(()),
+        })
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, Vec<Option<Arc<MapOutput>>>> {
+        self.outputs.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Map tasks whose output is not there: not run yet, or lost.
+    pub fn missing(&self) -> Vec<usize> {
+        self.outputs().iter().enumerate().filter(|(_, output)| output.is_none()).map(|(map, _)| map).collect()
+    }
+
+    /// Runs the [missing](Self::missing) map tasks by `run`, which gives their outputs in order; a second caller waits for the first.
+    ///
+    /// # Errors
+    /// Those of `run`; the next caller tries again.
+    pub fn materialise(&self, run: impl FnOnce(&[usize]) -> Result<Vec<Arc<MapOutput>>>) -> Result<()> {
+        let _running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        let missing = self.missing();
+        if !missing.is_empty() {
+            let made = run(&missing)?;
+            let mut outputs = self.outputs();
+            missing.into_iter().zip(made).for_each(|(map, output)| outputs[map] = Some(output));
+        }
+        Ok(())
+    }
+
+    /// Rows written by all map tasks; `None` before they have run.
+    pub fn rows(&self) -> Option<u64> {
+        self.outputs().iter().map(|output| Some(output.as_ref()?.sizes.iter().map(|s| s.rows).sum::<u64>())).sum()
+    }
+
+    /// Rows and bytes for each reducer; `None` before the map stage has run.
+    pub fn sizes(&self) -> Option<Vec<Size>> {
+        let mut total = vec![Size::default(); self.partitioner.num_partitions()];
+        for output in self.outputs().iter() {
+            total.iter_mut().zip(&output.as_ref()?.sizes).for_each(|(all, one)| {
+                all.rows += one.rows;
+                all.bytes += one.bytes;
+            });
+        }
+        Some(total)
+    }
+
+    /// The reduce side: partition `p` is what the partitioner dealt to `p`, in map order. What a map task left may be lost: that is the
+    /// error `FetchFailed`, and the map task is [missing](Self::missing) then.
+    pub fn shuffled(self: &Arc<Self>) -> Rdd {
+        let dependency = self.clone();
+        Rdd::new("ShuffledRows", self.partitioner.num_partitions(), vec![Dependency::Shuffle(self.clone())], move |p, _| {
+            let outputs: Option<Vec<_>> = dependency.outputs().iter().cloned().collect();
+            let failed = || fetch_failed(dependency.id, "its map stage has not run");
+            let (dependency, outputs) = (dependency.clone(), outputs.ok_or_else(failed)?);
+            Ok(Box::new(outputs.into_iter().enumerate().flat_map(move |(map, output)| {
+                let dependency = dependency.clone();
+                output.read(p).map(move |batch| {
+                    batch.map_err(|e| match e.class {
+                        ErrorClass::Io => {
+                            dependency.lose(map, &output);
+                            fetch_failed(dependency.id, &e.message)
+                        }
+                        _ => e,
+                    })
+                })
+            })))
+        })
+    }
+
+    /// Forgets an output that cannot be read, unless there is another by now.
+    fn lose(&self, map: usize, output: &Arc<MapOutput>) {
+        let kept = &mut self.outputs()[map];
+        if kept.as_ref().is_some_and(|o| Arc::ptr_eq(o, output)) {
+            *kept = None;
+        }
+    }
+}
+
+fn fetch_failed(id: u64, why: &str) -> Error {
+    Error::new(ErrorClass::FetchFailed, format!("rows of shuffle {id} cannot be read: {why}"))
+}
+
+/// What a map task wrote for a reducer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// The rows of a finished map task by reducer. Those that came first may be in a file; those in memory follow there when others need
+/// the memory.
+pub struct MapOutput {
+    sizes: Vec<Size>,
+    kept: Mutex<Kept>,
+    /// Whether the faults of shuffle files have had their chance.
+    suffered: AtomicBool,
+}
+
+struct Kept {
+    site: SpillSite,
+    file: Option<Arc<SpillFile>>,
+    /// Of each reducer, in the file.
+    frames: Vec<Vec<Frame>>,
+    /// Of each reducer, in memory.
+    batches: Vec<Vec<RecordBatch>>,
+    reservation: Reservation,
+}
+
+impl MapOutput {
+    /// The rows of a reducer, in the order they were written.
+    fn read(&self, reducer: usize) -> BatchStream {
+        let kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
+        let batches = kept.batches[reducer].clone();
+        let in_memory = (0..batches.len()).map(move |i| Ok(batches[i].clone()));
+        match &kept.file {
+            None => Box::new(in_memory),
+            Some(file) => {
+                if !self.suffered.swap(true, Ordering::Relaxed) {
+                    file.suffer();
+                }
+                Box::new(file.stream(kept.frames[reducer].clone()).chain(in_memory))
+            }
+        }
+    }
+}
+
+impl Evictable for MapOutput {
+    fn evict(&self) -> Result<()> {
+        self.kept.lock().unwrap_or_else(|e| e.into_inner()).spill()
+    }
+}
+
+impl Kept {
+    /// Moves what is in memory to the file.
+    fn spill(&mut self) -> Result<()> {
+        if let Some(schema) = self.batches.iter().flatten().next().map(RecordBatch::schema) {
+            let file = match &self.file {
+                Some(file) => file,
+                None => self.file.insert(Arc::new(self.site.create()?)),
+            };
+            for (batches, frames) in self.batches.iter_mut().zip(&mut self.frames) {
+                frames.extend(file.append_all(batches.iter().cloned().map(Ok), &schema)?);
+                batches.clear();
+            }
+        }
+        self.reservation.free();
+        Ok(())
+    }
+}
+
+/// Takes the rows of a running map task.
+pub struct MapWriter {
+    sizes: Vec<Size>,
+    kept: Kept,
+}
+
+impl MapWriter {
+    /// For `reducers` reducers of the shuffle of plan node `node`.
+    pub fn new(reducers: usize, node: u64, query: &QueryContext) -> Self {
+        let kept = Kept {
+            site: query.spill_site(node),
+            file: None,
+            frames: vec![vec![]; reducers],
+            batches: vec![vec![]; reducers],
+            reservation: query.spillable(node, "Exchange"),
+        };
+        Self { sizes: vec![Size::default(); reducers], kept }
+    }
+
+    /// # Errors
+    /// `Io` when there is no memory for the rows, and they cannot be written to a file either.
+    pub fn push(&mut self, reducer: usize, batch: RecordBatch) -> Result<()> {
+        let bytes = data_size(&batch);
+        if !self.kept.reservation.try_grow(bytes)? {
+            self.kept.spill()?;
+            self.kept.reservation.force(bytes);
+        }
+        self.sizes[reducer].rows += batch.num_rows() as u64;
+        self.sizes[reducer].bytes += bytes as u64;
+        let limited = self.kept.reservation.limited();
+        self.kept.batches[reducer].push(if limited { compacted(&batch)? } else { batch });
+        Ok(())
+    }
+
+    pub fn finish(self) -> Arc<MapOutput> {
+        let Self { sizes, mut kept } = self;
+        let pool = kept.reservation.pool().clone();
+        pool.evictable("Exchange", |mut reservation| {
+            kept.reservation.transfer(&mut reservation);
+            kept.reservation = reservation;
+            MapOutput { sizes, kept: Mutex::new(kept), suffered: AtomicBool::new(false) }
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! How much memory rows take.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
+
+use crate::base::Result;
+
+/// Bytes of the rows of a batch, without what its buffers hold besides (they may be shared with other slices).
+pub fn data_size(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(column_size).sum()
+}
+
+fn column_size(column: &ArrayRef) -> usize {
+    let rows = column.len();
+    let values = match column.data_type() {
+        DataType::Boolean => rows / 8,
+        DataType::Utf8View => rows * 16 + column.as_string_view().total_buffer_bytes_used(),
+        DataType::BinaryView => rows * 16 + column.as_binary_view().total_buffer_bytes_used(),
+        t => match t.primitive_width() {
+            Some(width) => rows * width,
+            None => return column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+        },
+    };
+    values + column.nulls().map_or(0, |n| n.len() / 8)
+}
+
+/// The same rows without the bytes of strings that are not theirs: a slice of views keeps all that it was cut from.
+pub fn compacted(batch: &RecordBatch) -> Result<RecordBatch> {
+    let sparse = |held: usize, used: usize| held > 2 * used + 1024;
+    let column = |c: &ArrayRef| -> ArrayRef {
+        match c.data_type() {
+            DataType::Utf8View => {
+                let views = c.as_string_view();
+                let held = views.data_buffers().iter().map(|b| b.len()).sum();
+                if sparse(held, views.total_buffer_bytes_used()) { Arc::new(views.gc()) } else { c.clone() }
+            }
+            DataType::BinaryView => {
+                let views = c.as_binary_view();
+                let held = views.data_buffers().iter().map(|b| b.len()).sum();
+                if sparse(held, views.total_buffer_bytes_used()) { Arc::new(views.gc()) } else { c.clone() }
+            }
+            _ => c.clone(),
+        }
+    };
+    if batch.num_columns() == 0 {
+        return Ok(batch.clone());
+    }
+    Ok(RecordBatch::try_new(batch.schema(), batch.columns().iter().map(column).collect())?)
+}

@@ -1,0 +1,355 @@
+//! Rows on disk: files of a session's own folder, each a sequence of frames.
+//!
+//! A frame is a complete Arrow IPC stream (LZ4) of a few batches; where it lies, how many rows it has and its checksum are known
+//! to whoever wrote it. A file is gone when its last holder drops it, the folder with the session. The folder of a killed process
+//! is found by its lock, which nobody holds any more.
+
+use std::fs::{File, OpenOptions};
+use std::hash::Hasher;
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::CompressionType;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use twox_hash::XxHash64;
+
+use super::faults::Faults;
+use super::size::{compacted, data_size};
+use super::{BatchStream, MemoryPool};
+use crate::base::{Error, ErrorClass, Result};
+
+/// Names of folders and locks begin so.
+const PREFIX: &str = "wholestage-spill-";
+/// Bytes of rows in a frame, about.
+pub const FRAME_BYTES: usize = 128 << 10;
+
+/// The folder of a session's spill files: made with the first file, removed with the last holder.
+pub struct TempFolder {
+    parent: PathBuf,
+    /// As given in the settings.
+    setting: String,
+    made: OnceLock<Result<Made>>,
+    files: AtomicU64,
+}
+
+struct Made {
+    folder: PathBuf,
+    lock_path: PathBuf,
+    /// Locked as long as the process lives.
+    _lock: File,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // What cannot be removed now is found by the next process.
+        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = std::fs::remove_file(&self.lock_path);
+    }
+}
+
+static FOLDERS: AtomicU64 = AtomicU64::new(0);
+
+impl TempFolder {
+    /// A folder in `parent`, or where the system keeps such things if that is empty.
+    pub fn new(parent: &str) -> Self {
+        Self { parent: parent_path(parent), setting: parent.to_string(), made: OnceLock::new(), files: AtomicU64::new(0) }
+    }
+
+    pub(super) fn is_in(&self, parent: &str) -> bool {
+        self.setting == parent
+    }
+
+    fn path(&self) -> Result<&Path> {
+        let made = self.made.get_or_init(|| self.make().map_err(|e| Error::from(e).context(self.parent.display())));
+        made.as_ref().map(|m| m.folder.as_path()).map_err(Clone::clone)
+    }
+
+    fn make(&self) -> std::io::Result<Made> {
+        std::fs::create_dir_all(&self.parent)?;
+        loop {
+            let name = format!("{PREFIX}{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
+            let (folder, lock_path) = (self.parent.join(&name), self.parent.join(name + ".lock"));
+            let lock = OpenOptions::new().create(true).append(true).open(&lock_path)?;
+            lock.lock()?;
+            // A process that looked for leftovers may have taken the lock, and the file away, in between.
+            if lock_path.exists() && !folder.exists() {
+                std::fs::create_dir(&folder)?;
+                return Ok(Made { folder, lock_path, _lock: lock });
+            }
+        }
+    }
+}
+
+fn parent_path(setting: &str) -> PathBuf {
+    if setting.is_empty() { std::env::temp_dir() } else { PathBuf::from(setting) }
+}
+
+/// Removes what killed processes left in `parent`: folders whose lock nobody holds. Best effort: others may be doing the same.
+pub fn remove_leftovers(parent: &str) {
+    let Ok(entries) = std::fs::read_dir(parent_path(parent)) else { return };
+    for path in entries.flatten().map(|e| e.path()) {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if !name.starts_with(PREFIX) || !name.ends_with(".lock") {
+            continue;
+        }
+        let Ok(lock) = OpenOptions::new().append(true).open(&path) else { continue };
+        if lock.try_lock().is_ok() {
+            let _ = std::fs::remove_dir_all(path.with_extension(""));
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+/// Where some rows are in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    offset: u64,
+    length: u64,
+    checksum: u64,
+    pub rows: usize,
+}
+
+/// Where the spill files of a plan node go, and what they count to.
+#[derive(Clone)]
+pub struct SpillSite {
+    pub memory: Arc<MemoryPool>,
+    /// The setting `memory.tempDir`.
+    pub parent: String,
+    pub faults: Arc<Faults>,
+    /// The metric of bytes written.
+    pub written: Arc<AtomicU64>,
+}
+
+impl SpillSite {
+    /// An empty file.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn create(&self) -> Result<SpillFile> {
+        SpillFile::create(self.memory.temp_folder(&self.parent), self.faults.clone(), self.written.clone())
+    }
+}
+
+/// A file of frames; removed when dropped.
+pub struct SpillFile {
+    path: PathBuf,
+    end: Mutex<End>,
+    faults: Arc<Faults>,
+    written: Arc<AtomicU64>,
+    _folder: Arc<TempFolder>,
+}
+
+/// Where the next frame goes.
+struct End {
+    file: File,
+    offset: u64,
+}
+
+impl Drop for SpillFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = XxHash64::with_seed(0);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+impl SpillFile {
+    fn create(folder: Arc<TempFolder>, faults: Arc<Faults>, written: Arc<AtomicU64>) -> Result<Self> {
+        let path = folder.path()?.join(format!("{}.arrows", folder.files.fetch_add(1, Ordering::Relaxed)));
+        let file = File::create(&path).map_err(|e| io(&path, &e))?;
+        Ok(Self { path, end: Mutex::new(End { file, offset: 0 }), faults, written, _folder: folder })
+    }
+
+    /// Writes the rows as one frame.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn append(&self, batches: &[RecordBatch], schema: &SchemaRef) -> Result<Frame> {
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+        let mut stream = StreamWriter::try_new_with_options(Vec::new(), schema, options)?;
+        for batch in batches {
+            stream.write(&compacted(batch)?)?;
+        }
+        let bytes = stream.into_inner()?;
+        if self.faults.hit("spill.write") {
+            return Err(Error::new(ErrorClass::Io, format!("{}: No space left on device (injected)", self.path.display())));
+        }
+        let mut end = self.end.lock().unwrap_or_else(|e| e.into_inner());
+        end.file.write_all(&bytes).map_err(|e| io(&self.path, &e))?;
+        let frame = Frame {
+            offset: end.offset,
+            length: bytes.len() as u64,
+            checksum: checksum(&bytes),
+            rows: batches.iter().map(RecordBatch::num_rows).sum(),
+        };
+        end.offset += frame.length;
+        drop(end);
+        self.written.fetch_add(frame.length, Ordering::Relaxed);
+        Ok(frame)
+    }
+
+    /// Writes batches as frames of about [`FRAME_BYTES`], in order: small ones together, large ones in pieces.
+    ///
+    /// # Errors
+    /// `Io`, and those of the batches.
+    pub fn append_all(&self, batches: impl IntoIterator<Item = Result<RecordBatch>>, schema: &SchemaRef) -> Result<Vec<Frame>> {
+        let (mut frames, mut together, mut bytes) = (vec![], vec![], 0);
+        for batch in batches {
+            let batch = batch?;
+            let (size, rows) = (data_size(&batch), batch.num_rows());
+            let step = if size > 2 * FRAME_BYTES { (rows * FRAME_BYTES / size).max(1) } else { rows.max(1) };
+            for at in (0..rows).step_by(step) {
+                let piece = batch.slice(at, step.min(rows - at));
+                bytes += size * piece.num_rows() / rows;
+                together.push(piece);
+                if bytes >= FRAME_BYTES {
+                    frames.push(self.append(&[joined(&std::mem::take(&mut together), schema)?], schema)?);
+                    bytes = 0;
+                }
+            }
+        }
+        if !together.is_empty() {
+            frames.push(self.append(&[joined(&together, schema)?], schema)?);
+        }
+        Ok(frames)
+    }
+
+    /// The rows of a frame.
+    ///
+    /// # Errors
+    /// `Io` when they cannot be read or are not what was written.
+    pub fn read(&self, frame: &Frame) -> Result<Vec<RecordBatch>> {
+        let mut bytes = vec![0; frame.length as usize];
+        let mut fill = || {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(frame.offset))?;
+            file.read_exact(&mut bytes)
+        };
+        if self.faults.hit("spill.read") {
+            return Err(Error::new(ErrorClass::Io, format!("{}: Input/output error (injected)", self.path.display())));
+        }
+        fill().map_err(|e| io(&self.path, &e))?;
+        if checksum(&bytes) != frame.checksum {
+            return Err(Error::new(ErrorClass::Io, format!("{}: the file is corrupt (checksum differs)", self.path.display())));
+        }
+        Ok(StreamReader::try_new(Cursor::new(bytes), None)?.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// The rows of frames, read one frame at a time.
+    pub fn stream(self: &Arc<Self>, frames: Vec<Frame>) -> BatchStream {
+        let file = self.clone();
+        Box::new(frames.into_iter().flat_map(move |frame| match file.read(&frame) {
+            Ok(batches) => batches.into_iter().map(Ok).collect(),
+            Err(e) => vec![Err(e)],
+        }))
+    }
+
+    /// Does to the file what the faults of shuffle files ask for.
+    pub fn suffer(&self) {
+        if self.faults.hit("shuffle.delete") {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        if self.faults.hit("shuffle.flip")
+            && let Ok(mut bytes) = std::fs::read(&self.path)
+        {
+            let middle = bytes.len() / 2;
+            if let Some(byte) = bytes.get_mut(middle) {
+                *byte ^= 0x10;
+                let _ = std::fs::write(&self.path, bytes);
+            }
+        }
+    }
+}
+
+/// One batch of all.
+fn joined(batches: &[RecordBatch], schema: &SchemaRef) -> Result<RecordBatch> {
+    Ok(match batches {
+        [one] => one.clone(),
+        several if schema.fields().is_empty() => {
+            crate::datasource::make_batch(schema, vec![], several.iter().map(RecordBatch::num_rows).sum())?
+        }
+        several => arrow::compute::concat_batches(schema, several)?,
+    })
+}
+
+/// An error of the system about a spill file: never that a path of the user's is missing.
+fn io(path: &Path, e: &std::io::Error) -> Error {
+    Error::new(ErrorClass::Io, format!("{}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
+
+    fn batch(rows: std::ops::Range<i64>) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone()));
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter(rows.map(|i| (i % 3 > 0).then(|| format!("a long text, number {i}")))));
+        RecordBatch::try_from_iter_with_nullable([("n", numbers, false), ("t", texts, true)]).unwrap()
+    }
+
+    fn file(parent: &Path, faults: &str) -> SpillFile {
+        let folder = Arc::new(TempFolder::new(parent.to_str().unwrap()));
+        SpillFile::create(folder, Faults::parse(faults).unwrap(), Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn rows_come_back_and_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let spilled = file(dir.path(), "");
+        let rows = batch(0..20_000);
+        let pieces = (0..200).map(|i| Ok(rows.slice(i * 100, 100)));
+        let frames = spilled.append_all(pieces, &rows.schema()).unwrap();
+        assert!(frames.len() > 2 && frames.len() < 100, "{}", frames.len());
+        let spilled = Arc::new(spilled);
+        let back = spilled.stream(frames).collect::<Result<Vec<_>>>().unwrap();
+        assert_eq!(arrow::compute::concat_batches(&rows.schema(), &back).unwrap(), rows);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "a folder and its lock");
+        drop(spilled);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn rows_without_columns_keep_their_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let spilled = file(dir.path(), "");
+        let schema = Arc::new(arrow::datatypes::Schema::empty());
+        let rows = crate::datasource::make_batch(&schema, vec![], 7).unwrap();
+        let frames = spilled.append_all([Ok(rows.clone()), Ok(rows)], &schema).unwrap();
+        assert_eq!(spilled.read(&frames[0]).unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 14);
+    }
+
+    #[test]
+    fn a_flipped_bit_or_a_lost_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        for fault in ["shuffle.flip", "shuffle.delete", "spill.read"] {
+            let spilled = file(dir.path(), fault);
+            let rows = batch(0..1000);
+            let frame = spilled.append(&[rows.clone()], &rows.schema()).unwrap();
+            spilled.suffer();
+            assert_eq!(spilled.read(&frame).unwrap_err().class, ErrorClass::Io, "{fault}");
+        }
+    }
+
+    #[test]
+    fn folders_of_dead_processes_are_removed_and_of_living_ones_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let living = file(dir.path(), "");
+        let dead = dir.path().join(format!("{PREFIX}1-0"));
+        std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join("0.arrows"), "x").unwrap();
+        std::fs::write(dir.path().join(format!("{PREFIX}1-0.lock")), "").unwrap();
+        remove_leftovers(dir.path().to_str().unwrap());
+        assert!(!dead.exists() && living.path.exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,84 @@
+//! Queries that need more memory than they may have answer as without a limit, and leave nothing behind.
+
+use std::path::Path;
+
+use wholestage::api::Session;
+use wholestage::base::{ErrorClass, Result};
+use wholestage::cli::answers::Answer;
+
+fn session(mode: &str, limit: &str, dir: &Path) -> Session {
+    Session::builder()
+        .config("execution.mode", mode)
+        .config("memory.limit", limit)
+        .config("memory.tempDir", dir.display())
+        .threads(2)
+        .build()
+        .unwrap()
+}
+
+/// The answer, and how many bytes were spilled for it.
+fn answer_and_spill(session: &Session, sql: &str) -> (Result<Answer>, u64) {
+    let execution = session.sql(sql).unwrap().query_execution().unwrap();
+    let answer = execution.collect().and_then(|rows| Answer::of(&execution.output(), rows));
+    let metrics = execution.last_run().map(|run| run.metrics()).unwrap_or_default();
+    (answer, metrics.iter().filter(|(_, name, _)| *name == "spillSize").map(|(.., bytes)| bytes).sum())
+}
+
+fn assert_nothing_left(session: &Session, dir: &Path, sql: &str) {
+    assert_eq!(session.memory().used(), 0, "memory held after {sql}");
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "files left after {sql}");
+}
+
+/// Each in both engines, with the limit and without: equal answers, and only the limited one spills.
+fn check(limit: &str, settings: &[(&str, &str)], queries: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wrong = vec![];
+    for mode in ["interpreted", "jit"] {
+        let (free, limited) = (session(mode, "0", dir.path()), session(mode, limit, dir.path()));
+        settings.iter().for_each(|(key, value)| [&free, &limited].iter().for_each(|s| s.set(key, value).unwrap()));
+        for sql in queries {
+            let (expected, spilled) = answer_and_spill(&free, sql);
+            assert_eq!(spilled, 0, "spilled without a limit: {sql}");
+            let (got, spilled) = answer_and_spill(&limited, sql);
+            if let Err(e) = got.and_then(|got| got.matches(&expected.unwrap())) {
+                wrong.push(format!("{mode}: {sql}: {e}"));
+            }
+            if spilled == 0 {
+                wrong.push(format!("{mode}: nothing spilled: {sql}"));
+            }
+            assert_nothing_left(&limited, dir.path(), sql);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Numbers and strings too long to be held in their views.
+const ROWS: &str = "(SELECT id, id * 7919 % 100003 AS k, concat('a text of some length, number ', id) AS t FROM range(200000))";
+
+#[test]
+fn shuffles() {
+    check(
+        "2MB",
+        &[("sql.shuffle.partitions", "3")],
+        &[
+            &format!("SELECT count(*), sum(id), max(t) FROM (SELECT /*+ REPARTITION(3) */ * FROM {ROWS})"),
+            &format!("SELECT count(*), sum(id), max(t) FROM (SELECT /*+ REPARTITION(k) */ * FROM {ROWS})"),
+            &format!("SELECT count(*), sum(id), max(t) FROM (SELECT /*+ REPARTITION_BY_RANGE(3, t) */ * FROM {ROWS})"),
+        ],
+    );
+}
+
+#[test]
+fn errors_leave_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let sql = format!("SELECT sum(1 / (id - 199999)), max(t) FROM (SELECT /*+ REPARTITION(3) */ * FROM {ROWS})");
+    for (fault, class) in [("", ErrorClass::DivideByZero), ("spill.write:*", ErrorClass::Io)] {
+        let limited = session("auto", "2MB", dir.path());
+        limited.set("execution.faults", fault).unwrap();
+        assert_eq!(answer_and_spill(&limited, &sql).0.err().map(|e| e.class), Some(class), "{fault}");
+        limited.set("execution.faults", "").unwrap();
+        let after = "SELECT count(*) FROM range(10)";
+        assert!(answer_and_spill(&limited, after).0.is_ok());
+        assert_nothing_left(&limited, dir.path(), &sql);
+    }
+}
