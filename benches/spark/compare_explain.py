@@ -4,7 +4,7 @@
     benches/spark/compare_explain.py --wholestage target/release/wholestage [--levels simple,formatted] [--queries window,sort] [-v]
 
 Makes small Parquet tables, explains the queries of queries.sql in both with Spark's defaults (adaptive execution off), and prints for every
-level which explanations are equal up to ids, paths and ColumnarToRow (here a scan is part of its stage). --spark FILE keeps Spark's side
+level, and part of it, which explanations are equal up to ids, paths and ColumnarToRow (here a scan is part of its stage). --spark FILE keeps Spark's side
 between runs.
 """
 
@@ -22,6 +22,11 @@ from normalise import normalise, numbered_without_columnar_to_row, without_colum
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LEVELS = ["simple", "extended", "formatted", "cost", "codegen"]
+# What of a level is compared on its own.
+PARTS = {
+    "extended": ["Parsed Logical Plan", "Analyzed Logical Plan", "Optimized Logical Plan", "Physical Plan"],
+    "cost": ["Optimized Logical Plan", "Physical Plan"],
+}
 
 
 def queries():
@@ -94,7 +99,15 @@ def explained_here(binary, folder, sql, level):
     return done.stdout if done.returncode == 0 else f"error: {done.stderr}"
 
 
+def part_of(text, title):
+    found = re.search(rf"^== {title} ==\n(.*?)(?=^== |\Z)", text, re.M | re.S)
+    return found.group(1) if found else text
+
+
 def comparable(text, level):
+    if level == "cost":
+        # Sizes and rows: here from row counts in the files' footers, in Spark from file sizes.
+        text = re.sub(r"Statistics\([^)]*\)", "Statistics()", text)
     if level == "codegen":
         # The trees of the stages; the code is another language.
         text = re.sub(r"\(maxMethodCodeSize:[^)]*\)[^)]*\) ", "", text)
@@ -125,19 +138,21 @@ def main():
 
     wanted = arguments.queries.split(",") if arguments.queries else list(spark)
     for level in arguments.levels.split(","):
-        equal, different = 0, []
-        for name in wanted:
-            theirs = comparable(spark[name][level], level)
-            ours = comparable(explained_here(arguments.wholestage, arguments.folder, queries()[name], level), level)
-            if ours == theirs:
-                equal += 1
-                continue
-            different.append(name)
-            if arguments.v:
-                print(f"--- {name} ({level})")
-                for line in difflib.unified_diff(theirs.split("\n"), ours.split("\n"), "spark", "wholestage", lineterm="", n=2):
-                    print(line)
-        print(f"{level}: {equal} of {len(wanted)} equal" + (f"; different: {', '.join(different)}" if different else ""))
+        ours = {name: explained_here(arguments.wholestage, arguments.folder, queries()[name], level) for name in wanted}
+        for part in PARTS.get(level, [None]):
+            title = f"{level}, {part}" if part else level
+            different = []
+            for name in wanted:
+                both = [spark[name][level], ours[name]]
+                sides = [comparable(part_of(text, part) if part else text, level) for text in both]
+                if sides[0] != sides[1]:
+                    different.append(name)
+                    if arguments.v:
+                        print(f"--- {name} ({title})")
+                        for line in difflib.unified_diff(*(side.split("\n") for side in sides), "spark", "wholestage", lineterm="", n=2):
+                            print(line)
+            equal = len(wanted) - len(different)
+            print(f"{title}: {equal} of {len(wanted)} equal" + (f"; different: {', '.join(different)}" if different else ""))
 
 
 if __name__ == "__main__":

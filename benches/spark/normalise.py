@@ -52,7 +52,7 @@ def numbered_without_columnar_to_row(text):
     """The formatted form without ColumnarToRow, its operators numbered anew."""
     removed = {int(n) for n in re.findall(r"^\((\d+)\) ColumnarToRow", text, re.M)}
     # The block: a header, its lines, a blank line.
-    text = re.sub(r"^\(\d+\) ColumnarToRow[^\n]*\n(?:[^\n]+\n)*\n*", "", text, flags=re.M)
+    text = re.sub(r"^\(\d+\) ColumnarToRow[^\n]*\n(?:[^\n]+(?:\n|$))*\n*", "", text, flags=re.M).strip()
     stage = {}
     text = re.sub(r"^[^\n]*$", lambda m: m.group(0), text, flags=re.M)
     text = without_columnar_to_row(text)

@@ -269,7 +269,7 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let x = if call.function == F::Percentile { cast(x, &DataType::Double) } else { x };
             let t = DataType::Array(Box::new(x.data_type()));
             let init = Scalar::Array(vec![], x.data_type());
-            vec![Buffer { init, nullable: false, ..buffer("list", t, Accumulate::CollectList, x, Accumulate::ConcatList) }]
+            vec![Buffer { init, nullable: false, ..buffer("buf", t, Accumulate::CollectList, x, Accumulate::ConcatList) }]
         }
         F::BloomFilter => {
             let number = |i: usize| match second(call, i)? {
@@ -281,15 +281,15 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             vec![buffer("buf", DataType::Binary, add, argument()?, add)]
         }
         F::CollectList | F::CollectSet => {
-            let (name, update, merge) = match call.function {
-                F::CollectList => ("list", Accumulate::CollectList, Accumulate::ConcatList),
-                _ => ("set", Accumulate::CollectSet, Accumulate::ConcatSet),
+            let (update, merge) = match call.function {
+                F::CollectList => (Accumulate::CollectList, Accumulate::ConcatList),
+                _ => (Accumulate::CollectSet, Accumulate::ConcatSet),
             };
             let element = argument()?.data_type();
             vec![Buffer {
                 init: Scalar::Array(vec![], element),
                 nullable: false,
-                ..buffer(name, result.clone(), update, argument()?, merge)
+                ..buffer("buf", result.clone(), update, argument()?, merge)
             }]
         }
     };

@@ -238,7 +238,7 @@ impl AggregateExpr {
         match (self.function, self.args.as_slice()) {
             (First | Last, [x]) => format!("{}({x})()", self.function.name()),
             (FirstIgnoreNulls | LastIgnoreNulls, [x]) => format!("{}({x}) ignore nulls", self.function.name()),
-            _ => AggregateExpr { filter: None, ..self.clone() }.to_string(),
+            _ => AggregateExpr { filter: None, distinct: false, ..self.clone() }.to_string(),
         }
     }
 }

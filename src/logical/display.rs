@@ -2,8 +2,10 @@
 
 use std::fmt::{Display, Write};
 
+use super::BoundQuery;
 use super::plan::{Join, JoinHintStrategy, JoinType, LogicalPlan, RepartitionKind, SetOperation, SubqueryKind};
 use super::statistics::estimate;
+use crate::expr::{Expr, SubqueryId};
 
 impl LogicalPlan {
     /// Spark's node name: `Project`, `Join`.
@@ -44,18 +46,7 @@ impl LogicalPlan {
     /// The plan as a tree, a line per node.
     pub fn tree_string(&self) -> String {
         let mut out = String::new();
-        tree(self, &mut vec![], &mut out, &|_| String::new());
-        out
-    }
-
-    /// The tree with each node's estimated size and rows.
-    pub fn tree_string_with_statistics(&self) -> String {
-        let mut out = String::new();
-        tree(self, &mut vec![], &mut out, &|plan| {
-            let statistics = estimate(plan);
-            let rows = statistics.row_count.map(|r| format!(", rowCount={}", count(r))).unwrap_or_default();
-            format!(", Statistics(sizeInBytes={}{rows})", bytes(statistics.size_bytes))
-        });
+        Printer { subqueries: &[], statistics: false }.tree(self, &mut vec![], &mut out);
         out
     }
 
@@ -125,8 +116,15 @@ impl LogicalPlan {
 
 fn join_line(join: &Join) -> String {
     let mut line = format!("Join {}", join.join_type);
-    if let Some(condition) = &join.condition {
-        let _ = write!(line, ", {condition}");
+    match &join.condition {
+        // What is unknown is a match, too.
+        Some(condition) if join.join_type == JoinType::NullAwareAnti => {
+            let _ = write!(line, ", ({condition} OR isnull({condition}))");
+        }
+        Some(condition) => {
+            let _ = write!(line, ", {condition}");
+        }
+        None => {}
     }
     let hints = [("leftHint", join.hint.left), ("rightHint", join.hint.right)];
     for (side, hint) in hints.into_iter().filter_map(|(side, hint)| Some((side, hint?))) {
@@ -179,22 +177,82 @@ pub fn tree_prefix(last: &[bool], out: &mut String) {
     }
 }
 
-fn tree(plan: &LogicalPlan, last: &mut Vec<bool>, out: &mut String, suffix: &dyn Fn(&LogicalPlan) -> String) {
-    stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
-        tree_prefix(last, out);
-        let _ = writeln!(out, "{}{}", plan.line(), suffix(plan));
-        if let LogicalPlan::InMemoryRelation(relation) = plan {
-            last.push(true);
-            inner_tree(relation.rows.plan_text(), last, out);
-            last.pop();
+impl BoundQuery {
+    /// The plan as a tree, scalar subqueries below the nodes that use them; `statistics`: with estimated sizes and rows.
+    pub fn tree_string(&self, statistics: bool) -> String {
+        let mut out = String::new();
+        Printer { subqueries: &self.subqueries, statistics }.tree(&self.plan, &mut vec![], &mut out);
+        out
+    }
+}
+
+struct Printer<'a> {
+    subqueries: &'a [(SubqueryId, LogicalPlan)],
+    statistics: bool,
+}
+
+impl Printer<'_> {
+    fn tree(&self, plan: &LogicalPlan, last: &mut Vec<bool>, out: &mut String) {
+        stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+            let suffix = if self.statistics { statistics(plan) } else { String::new() };
+            let depth = last.len();
+            for (i, line) in lines(plan).iter().enumerate() {
+                last.extend((i > 0).then_some(true));
+                tree_prefix(last, out);
+                let _ = writeln!(out, "{line}{suffix}");
+            }
+            if let LogicalPlan::InMemoryRelation(relation) = plan {
+                last.push(true);
+                inner_tree(relation.rows.plan_text(), last, out);
+                last.pop();
+            }
+            let children = plan.children();
+            let used = self.subqueries_of(plan);
+            for (i, subquery) in used.iter().enumerate() {
+                // Between a node and its children, a level deeper than these.
+                last.extend([children.is_empty(), i + 1 == used.len()]);
+                self.tree(subquery, last, out);
+                last.truncate(last.len() - 2);
+            }
+            for (i, child) in children.iter().enumerate() {
+                last.push(i + 1 == children.len());
+                self.tree(child, last, out);
+                last.pop();
+            }
+            last.truncate(depth);
+        });
+    }
+
+    fn subqueries_of(&self, plan: &LogicalPlan) -> Vec<&LogicalPlan> {
+        let mut out = vec![];
+        for e in plan.expressions() {
+            e.visit(&mut |e| {
+                if let Expr::ScalarSubquery { id, .. } = e {
+                    out.extend(self.subqueries.iter().find(|(known, _)| known == id).map(|(_, plan)| plan));
+                }
+                true
+            });
         }
-        let children = plan.children();
-        for (i, child) in children.iter().enumerate() {
-            last.push(i + 1 == children.len());
-            tree(child, last, out, suffix);
-            last.pop();
+        out
+    }
+}
+
+/// A node's lines, each below the one before: what Spark has several nodes for.
+fn lines(plan: &LogicalPlan) -> Vec<String> {
+    match plan {
+        LogicalPlan::Limit { limit: Some(limit), offset: 0, .. } => vec![format!("GlobalLimit {limit}"), format!("LocalLimit {limit}")],
+        LogicalPlan::Limit { limit: Some(limit), offset, .. } => {
+            let local = limit.saturating_add(*offset);
+            vec![format!("GlobalLimit {limit}"), format!("Offset {offset}"), format!("LocalLimit {local}")]
         }
-    });
+        _ => vec![plan.line()],
+    }
+}
+
+fn statistics(plan: &LogicalPlan) -> String {
+    let statistics = estimate(plan);
+    let rows = statistics.row_count.map(|r| format!(", rowCount={}", count(r))).unwrap_or_default();
+    format!(", Statistics(sizeInBytes={}{rows})", bytes(statistics.size_bytes))
 }
 
 /// A tree already drawn, below a node at `last` but a level deeper than children would be.

@@ -88,7 +88,8 @@ fn rewrite(grouping: Vec<Expr>, list: Vec<Expr>, input: Box<LogicalPlan>) -> Log
             inputs.push(e.clone());
         }
     }
-    let keys: Vec<Attribute> = grouping.iter().map(|e| column(e, e.nullable())).collect();
+    let key = |e: &Expr| if let Expr::Attribute(a) = e { a.clone() } else { column(e, e.nullable()) };
+    let keys: Vec<Attribute> = grouping.iter().map(key).collect();
     let argument_columns: Vec<Attribute> = arguments.iter().map(|e| column(e, true)).collect();
     let gid = Attribute::new("gid", DataType::Int, false);
     let input_columns: Vec<Attribute> = inputs.iter().map(|e| column(e, true)).collect();
@@ -156,6 +157,7 @@ fn rewrite(grouping: Vec<Expr>, list: Vec<Expr>, input: Box<LogicalPlan>) -> Log
         .into_iter()
         .map(|e| match e {
             // A bare key keeps its identity.
+            Expr::Attribute(a) if keys.contains(&a) => Expr::Attribute(a),
             Expr::Attribute(a) => super::support::alias_as(by_key(Expr::Attribute(a.clone())), &a),
             other => by_key(other),
         })

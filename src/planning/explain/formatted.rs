@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::Settings;
 use crate::expr::Expr;
-use crate::logical::display::tree_prefix;
+use crate::logical::display::{list, tree_prefix};
 use crate::operators::plan::deep;
 use crate::operators::{Operator, SparkPlan};
 use crate::planning::{PhysicalQuery, PhysicalSubquery};
@@ -148,25 +148,25 @@ impl<'a> Writer<'a> {
 }
 
 /// A counted list: `Keys [2]: [a#1, b#2]`, without a count when empty.
-fn counted<T: Display>(name: &str, items: &[T], text: &NodeText) -> (String, String) {
+fn counted<T: Display>(name: &str, items: &[T]) -> (String, String) {
     let name = if items.is_empty() { name.to_string() } else { format!("{name} [{}]", items.len()) };
-    (name, text.list(items))
+    (name, format!("[{}]", list(items, ", ")))
 }
 
 /// The lines of an operator's block.
 fn lines(plan: &SparkPlan, text: &NodeText) -> Vec<(String, String)> {
-    let output = || counted("Output", &plan.output(), text);
-    let input = || counted("Input", &plan.children.iter().flat_map(|c| c.output()).collect::<Vec<_>>(), text);
+    let output = || counted("Output", &plan.output());
+    let input = || counted("Input", &plan.children.iter().flat_map(|c| c.output()).collect::<Vec<_>>());
     let arguments = || {
-        let arguments = text.arguments();
+        let arguments = text.formatted_arguments();
         (!arguments.is_empty()).then_some(("Arguments".to_string(), arguments))
     };
     let condition =
         |condition: &Option<Expr>| ("Join condition".to_string(), condition.as_ref().map_or("None".to_string(), Expr::to_string));
     let join = |left: &[Expr], right: &[Expr], join_type: &crate::logical::JoinType, residual: &Option<Expr>| {
         vec![
-            counted("Left keys", left, text),
-            counted("Right keys", right, text),
+            counted("Left keys", left),
+            counted("Right keys", right),
             ("Join type".to_string(), join_type.to_string()),
             condition(residual),
         ]
@@ -178,17 +178,17 @@ fn lines(plan: &SparkPlan, text: &NodeText) -> Vec<(String, String)> {
             [output()].into_iter().chain(details.map(|(k, v)| (k.to_string(), v))).collect()
         }
         Operator::Filter(f) => vec![input(), ("Condition ".to_string(), f.condition.to_string())],
-        Operator::Project(p) => vec![counted("Output", &p.list, text), input()],
+        Operator::Project(p) => vec![counted("Output", &p.list), input()],
         Operator::Aggregate(a) => {
             let functions: Vec<String> = a.calls.iter().map(|c| CallText(c).to_string()).collect();
             let attributes: Vec<_> =
                 a.calls.iter().flat_map(|c| if c.mode.gives_results() { vec![c.result.clone()] } else { c.buffers.clone() }).collect();
             vec![
                 input(),
-                counted("Keys", &a.grouping, text),
-                counted("Functions", &functions, text),
-                counted("Aggregate Attributes", &attributes, text),
-                counted("Results", &a.result, text),
+                counted("Keys", &a.grouping),
+                counted("Functions", &functions),
+                counted("Aggregate Attributes", &attributes),
+                counted("Results", &a.result),
             ]
         }
         Operator::BroadcastHashJoin(j) | Operator::ShuffledHashJoin(j) => join(&j.left_keys, &j.right_keys, &j.join_type, &j.condition),

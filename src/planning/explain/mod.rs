@@ -11,7 +11,8 @@ mod tree;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::base::{Result, Settings};
+use crate::base::{Attribute, ExprId, Field, Result, Schema, Settings};
+use crate::expr::Expr;
 use crate::logical::display::list;
 use crate::logical::{BoundQuery, LogicalPlan};
 use crate::operators::{Operator, SparkPlan};
@@ -62,20 +63,25 @@ pub fn explain(
     settings: &Settings,
     details: &Details,
 ) -> String {
-    let printer = tree::Printer { physical, settings, verbose: level == ExplainLevel::Extended, details: None };
+    let printer = tree::Printer {
+        physical,
+        settings,
+        verbose: matches!(level, ExplainLevel::Extended | ExplainLevel::Cost | ExplainLevel::Codegen),
+        details: None,
+    };
     match level {
         ExplainLevel::Simple => section("Physical Plan", &printer.executed()),
         ExplainLevel::Analyze => section("Physical Plan", &tree::Printer { details: Some(details), ..printer }.executed()),
         ExplainLevel::Extended => [
             // Names are resolved while parsing, so what was parsed is shown as analyzed already.
-            section("Parsed Logical Plan", &logical(analyzed, LogicalPlan::tree_string)),
-            section("Analyzed Logical Plan", &format!("{}\n{}", schema(&analyzed.plan), logical(analyzed, LogicalPlan::tree_string))),
-            section("Optimized Logical Plan", &logical(optimized, LogicalPlan::tree_string)),
+            section("Parsed Logical Plan", &analyzed.tree_string(false)),
+            section("Analyzed Logical Plan", &format!("{}\n{}", schema(&analyzed.plan), analyzed.tree_string(false))),
+            section("Optimized Logical Plan", &over_whole_tables(optimized).tree_string(false)),
             section("Physical Plan", &printer.executed()),
         ]
         .join("\n"),
         ExplainLevel::Cost => [
-            section("Optimized Logical Plan", &logical(optimized, LogicalPlan::tree_string_with_statistics)),
+            section("Optimized Logical Plan", &over_whole_tables(optimized).tree_string(true)),
             section("Physical Plan", &printer.executed()),
         ]
         .join("\n"),
@@ -99,13 +105,49 @@ fn schema(plan: &LogicalPlan) -> String {
     columns.join(", ")
 }
 
-/// The query's logical plan, then those of its scalar subqueries.
-fn logical(query: &BoundQuery, text: impl Fn(&LogicalPlan) -> String) -> String {
-    let mut out = text(&query.plan);
-    for (id, plan) in &query.subqueries {
-        let _ = write!(out, "\nscalar-subquery#{}:\n{}", id.0, text(plan));
-    }
-    out
+/// The query with a projection where the optimizer has narrowed a table, below none that is there: the relation itself is whole.
+fn over_whole_tables(query: &BoundQuery) -> BoundQuery {
+    let plain = |list: &[Expr]| list.iter().all(|e| matches!(e, Expr::Attribute(_)));
+    let whole = |plan: &LogicalPlan| {
+        plan.clone().transform_up(&mut |node| {
+            Ok(match node {
+                LogicalPlan::Relation { name, source, output } => match whole_output(source.schema(), &output) {
+                    Some(all) => {
+                        let list = output.into_iter().map(Expr::Attribute).collect();
+                        LogicalPlan::Project { list, input: Box::new(LogicalPlan::Relation { name, source, output: all }) }
+                    }
+                    None => LogicalPlan::Relation { name, source, output },
+                },
+                LogicalPlan::Filter { condition, input } => match *input {
+                    LogicalPlan::Project { list, input } if plain(&list) => {
+                        LogicalPlan::Project { list, input: Box::new(LogicalPlan::Filter { condition, input }) }
+                    }
+                    other => LogicalPlan::Filter { condition, input: Box::new(other) },
+                },
+                LogicalPlan::Project { list, input } => match *input {
+                    LogicalPlan::Project { list: lower, input } if plain(&lower) => LogicalPlan::Project { list, input },
+                    other => LogicalPlan::Project { list, input: Box::new(other) },
+                },
+                other => other,
+            })
+        })
+    };
+    let shown = |plan: &LogicalPlan| whole(plan).unwrap_or_else(|_| plan.clone());
+    BoundQuery { plan: shown(&query.plan), subqueries: query.subqueries.iter().map(|(id, plan)| (*id, shown(plan))).collect() }
+}
+
+/// All columns of a table of which `output` are left; ids were given in order.
+fn whole_output(schema: &Schema, output: &[Attribute]) -> Option<Vec<Attribute>> {
+    let known = output.first().filter(|_| output.len() < schema.fields.len())?;
+    let place = schema.fields.iter().position(|f| f.name == known.name)?;
+    let first = known.id.0.checked_sub(place as u64)?;
+    let column = |(i, f): (usize, &Field)| {
+        let own = output.iter().find(|a| a.name == f.name);
+        let given =
+            || Attribute { id: ExprId(first + i as u64), name: f.name.clone(), data_type: f.data_type.clone(), nullable: f.nullable };
+        own.cloned().unwrap_or_else(given)
+    };
+    Some(schema.fields.iter().enumerate().map(column).collect())
 }
 
 fn codegen(printer: &tree::Printer, details: &Details) -> String {

@@ -74,6 +74,19 @@ impl<'a> NodeText<'a> {
         }
     }
 
+    /// The arguments in the formatted form, which has those of the node's own text only by way of exception.
+    pub fn formatted_arguments(&self) -> String {
+        match &self.plan.operator {
+            Operator::TakeOrderedAndProject(t) => {
+                let offset = (t.offset > 0).then(|| t.offset.to_string());
+                let parts = [t.limit.to_string(), self.list(&t.order), self.list(&t.list)];
+                parts.into_iter().chain(offset).collect::<Vec<_>>().join(", ")
+            }
+            Operator::Range(r) => format!("Range ({}, {}, step={}, splits=Some({}))", r.start, r.end, r.step, r.partitions),
+            _ => self.arguments(),
+        }
+    }
+
     /// What stands after the name.
     pub fn arguments(&self) -> String {
         let parts: Vec<String> = match &self.plan.operator {
