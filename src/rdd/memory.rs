@@ -8,6 +8,9 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use arrow::array::RecordBatch;
+
+use super::BatchStream;
 use super::spill::TempFolder;
 use crate::base::{Error, ErrorClass, Result};
 
@@ -254,6 +257,13 @@ impl Reservation {
         let bytes = self.used;
         self.free();
         to.force(bytes);
+    }
+
+    /// `rows`, whose stream keeps the reservation as long as it is there.
+    pub fn while_read(self, rows: impl Iterator<Item = Result<RecordBatch>> + Send + 'static) -> BatchStream {
+        Box::new(rows.inspect(move |_| {
+            let _ = &self;
+        }))
     }
 
     /// The error of a holder that cannot go on without `bytes` more.

@@ -69,6 +69,23 @@ fn shuffles() {
 }
 
 #[test]
+fn sorts() {
+    check(
+        "2MB",
+        &[("sql.shuffle.partitions", "2")],
+        &[
+            // Each row is compared with the one before it.
+            &format!(
+                "SELECT count(*), sum(id), max(t), sum(CASE WHEN before > k THEN 1 ELSE 0 END) FROM (SELECT *, lag(k) OVER (ORDER BY k) AS before FROM {ROWS})"
+            ),
+            &format!(
+                "SELECT k, max(r), min(t), max(t) FROM (SELECT *, row_number() OVER (PARTITION BY k % 10 ORDER BY t DESC) AS r FROM {ROWS}) WHERE k < 200 GROUP BY k"
+            ),
+        ],
+    );
+}
+
+#[test]
 fn errors_leave_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let sql = format!("SELECT sum(1 / (id - 199999)), max(t) FROM (SELECT /*+ REPARTITION(3) */ * FROM {ROWS})");

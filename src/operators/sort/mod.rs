@@ -1,9 +1,11 @@
 //! Sort: orders the rows of each partition.
 
+mod external;
 mod interpret;
 mod keys;
 mod top_k;
 
+pub use external::Sorter;
 pub use keys::{EncodedKeys, RangeBounds, SortKeys};
 pub use top_k::TopK;
 
