@@ -22,6 +22,7 @@ pub mod properties;
 pub mod range;
 pub mod sample;
 pub mod scan;
+mod set_aside;
 pub mod sort;
 pub mod stream;
 #[cfg(test)]

@@ -143,7 +143,7 @@ struct Kept {
 
 impl MapOutput {
     /// The rows of a reducer, in the order they were written.
-    fn read(&self, reducer: usize) -> BatchStream {
+    pub fn read(&self, reducer: usize) -> BatchStream {
         let kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         let batches = kept.batches[reducer].clone();
         let in_memory = (0..batches.len()).map(move |i| Ok(batches[i].clone()));

@@ -12,7 +12,8 @@ pub fn data_size(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(column_size).sum()
 }
 
-fn column_size(column: &ArrayRef) -> usize {
+/// Bytes of the values of a column.
+pub fn column_size(column: &ArrayRef) -> usize {
     let rows = column.len();
     let values = match column.data_type() {
         DataType::Boolean => rows / 8,

@@ -334,7 +334,7 @@ mod tests {
         for fault in ["shuffle.flip", "shuffle.delete", "spill.read"] {
             let spilled = file(dir.path(), fault);
             let rows = batch(0..1000);
-            let frame = spilled.append(&[rows.clone()], &rows.schema()).unwrap();
+            let frame = spilled.append(std::slice::from_ref(&rows), &rows.schema()).unwrap();
             spilled.suffer();
             assert_eq!(spilled.read(&frame).unwrap_err().class, ErrorClass::Io, "{fault}");
         }

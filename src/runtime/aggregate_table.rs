@@ -158,6 +158,12 @@ impl AggregateTable {
         rows
     }
 
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(Vec::len).sum();
+        (self.slots.len() + blocks + self.placed.capacity()) * 8 + self.strings.memory()
+    }
+
     /// Keeps a copy of a string as long as the table lives.
     pub fn keep(&mut self, bytes: &[u8]) -> *const u8 {
         self.strings.copy(bytes)

@@ -14,6 +14,11 @@ const FIRST_BLOCK: usize = 4096;
 const LARGEST_BLOCK: usize = 1 << 20;
 
 impl Arena {
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.blocks.iter().map(|b| b.len()).sum()
+    }
+
     /// A copy of `bytes`.
     pub fn copy(&mut self, bytes: &[u8]) -> *const u8 {
         let fits = self.blocks.last().is_some_and(|b| b.len() - self.used >= bytes.len());

@@ -86,6 +86,23 @@ fn sorts() {
 }
 
 #[test]
+fn aggregates() {
+    check(
+        "2MB",
+        &[("sql.shuffle.partitions", "2")],
+        &[
+            &format!(
+                "SELECT count(*), sum(n), max(s), max(a), max(m) FROM (SELECT k, count(*) AS n, sum(id) AS s, avg(id) AS a, min(id) AS m FROM {ROWS} GROUP BY k)"
+            ),
+            &format!(
+                "SELECT count(*), sum(n), min(t), max(l) FROM (SELECT t, count(*) AS n, size(collect_list(id)) AS l FROM {ROWS} GROUP BY t)"
+            ),
+            &format!("SELECT count(DISTINCT k), count(DISTINCT t), sum(id) FROM {ROWS}"),
+        ],
+    );
+}
+
+#[test]
 fn errors_leave_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let sql = format!("SELECT sum(1 / (id - 199999)), max(t) FROM (SELECT /*+ REPARTITION(3) */ * FROM {ROWS})");

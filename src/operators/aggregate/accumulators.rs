@@ -62,6 +62,9 @@ pub trait Accumulator: Send {
     /// Overflow that only shows at the end, or `Internal`.
     fn finish(&mut self, groups: usize, counts: &[i64]) -> Result<ArrayRef>;
 
+    /// Bytes held, about.
+    fn memory(&self) -> usize;
+
     /// Whether [`Self::finish`] looks at `counts`.
     fn needs_counts(&self) -> bool {
         false
@@ -140,6 +143,10 @@ impl<T: ArrowPrimitiveType> Accumulator for Bits<T> {
         Ok(())
     }
 
+    fn memory(&self) -> usize {
+        self.values.capacity() * size_of::<T::Native>() + self.seen.memory()
+    }
+
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
         self.values.resize(groups, self.start);
         let values = ScalarBuffer::from(std::mem::take(&mut self.values));
@@ -170,6 +177,10 @@ impl Seen {
             mask.resize(rows.groups, false);
         }
         self.mask.as_mut()
+    }
+
+    pub fn memory(&self) -> usize {
+        self.mask.as_ref().map_or(0, Vec::capacity)
     }
 
     pub fn finish(&mut self, groups: usize) -> Option<NullBuffer> {
@@ -283,6 +294,10 @@ where
         if overflow { Err(sum_overflow(&self.output)) } else { Ok(()) }
     }
 
+    fn memory(&self) -> usize {
+        self.sums.capacity() * size_of::<O::Native>() + self.seen.memory()
+    }
+
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
         self.sums.resize(groups, O::Native::default());
         let values = ScalarBuffer::from(std::mem::take(&mut self.sums));
@@ -344,6 +359,10 @@ impl Accumulator for Count {
             rows.each_row(Some(&missing), |group, _| self.nulls[group] += 1);
         }
         Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.nulls.capacity() * 8
     }
 
     fn finish(&mut self, groups: usize, counts: &[i64]) -> Result<ArrayRef> {

@@ -44,6 +44,10 @@ impl Accumulator for Bloom {
         result
     }
 
+    fn memory(&self) -> usize {
+        self.filters.len() * (self.bits / 8) as usize
+    }
+
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
         self.filters.resize(groups, None);
         Ok(Arc::new(self.filters.iter().map(|f| f.as_ref().map(BloomFilter::to_bytes)).collect::<BinaryViewArray>()))

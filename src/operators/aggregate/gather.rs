@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use super::accumulators::{Accumulator, Rows, mismatch, real_nulls};
 use super::group_keys::GroupKeys;
 use crate::base::{Error, Result};
+use crate::rdd::size::column_size;
 
 /// Place of no value: the NULL that stands first.
 const NONE: (usize, usize) = (0, 0);
@@ -23,11 +24,13 @@ pub struct Pick {
     /// Where the value of each group is in `chunks`.
     places: Vec<(usize, usize)>,
     kept: usize,
+    /// Bytes of `chunks`.
+    bytes: usize,
 }
 
 impl Pick {
     pub fn new(data_type: &DataType, last: bool, ignore_nulls: bool) -> Self {
-        Self { last, ignore_nulls, chunks: vec![new_null_array(data_type, 1)], places: vec![], kept: 0 }
+        Self { last, ignore_nulls, chunks: vec![new_null_array(data_type, 1)], places: vec![], kept: 0, bytes: 0 }
     }
 
     fn gather(&self) -> Result<ArrayRef> {
@@ -55,7 +58,9 @@ impl Accumulator for Pick {
         });
         if !picked.is_empty() {
             self.kept += picked.len();
-            self.chunks.push(take(values, &UInt32Array::from(picked), None)?);
+            let chunk = take(values, &UInt32Array::from(picked), None)?;
+            self.bytes += column_size(&chunk);
+            self.chunks.push(chunk);
         }
         // Values that were overtaken are dropped once they are most of what is kept.
         if self.last && self.kept > 4 * rows.groups.max(8192) {
@@ -63,9 +68,14 @@ impl Accumulator for Pick {
             self.kept = compact.len();
             self.places.iter_mut().enumerate().filter(|(_, p)| **p != NONE).for_each(|(group, p)| *p = (1, group));
             self.chunks.truncate(1);
+            self.bytes = column_size(&compact);
             self.chunks.push(compact);
         }
         Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.places.capacity() * 16 + self.bytes
     }
 
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
@@ -84,6 +94,8 @@ pub struct Collect {
     /// Group and value of each element.
     groups: Vec<u32>,
     chunks: Vec<ArrayRef>,
+    /// Bytes of `chunks`.
+    bytes: usize,
 }
 
 impl Collect {
@@ -94,12 +106,13 @@ impl Collect {
             return Err(Error::internal(format!("values are collected into a list, not {data_type}")));
         };
         let distinct = if distinct { Some(GroupKeys::new(&[DataType::Int64, field.data_type().clone()], &[false, false])?) } else { None };
-        Ok(Self { field: field.clone(), flatten, distinct, groups: vec![], chunks: vec![] })
+        Ok(Self { field: field.clone(), flatten, distinct, groups: vec![], chunks: vec![], bytes: 0 })
     }
 
     fn append(&mut self, groups: Vec<u32>, values: ArrayRef) -> Result<()> {
         let Some(distinct) = &mut self.distinct else {
             self.groups.extend(groups);
+            self.bytes += column_size(&values);
             self.chunks.push(values);
             return Ok(());
         };
@@ -115,7 +128,9 @@ impl Collect {
                 fresh.push(row as u32);
             }
         }
-        self.chunks.push(take(&values, &UInt32Array::from(fresh), None)?);
+        let chunk = take(&values, &UInt32Array::from(fresh), None)?;
+        self.bytes += column_size(&chunk);
+        self.chunks.push(chunk);
         Ok(())
     }
 }
@@ -146,6 +161,10 @@ impl Accumulator for Collect {
         }
         let all = picked.len() == elements.len();
         self.append(groups, if all { elements } else { take(&elements, &UInt32Array::from(picked), None)? })
+    }
+
+    fn memory(&self) -> usize {
+        self.groups.capacity() * 4 + self.bytes + self.distinct.as_ref().map_or(0, GroupKeys::memory)
     }
 
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {

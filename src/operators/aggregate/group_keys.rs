@@ -81,6 +81,16 @@ impl GroupKeys {
         }
     }
 
+    /// Bytes held, about.
+    pub fn memory(&self) -> usize {
+        match self {
+            GroupKeys::Single => 0,
+            GroupKeys::Short(keys) => keys.memory(),
+            GroupKeys::Long(keys) => keys.memory(),
+            GroupKeys::Columns(keys) => keys.memory(),
+        }
+    }
+
     /// The key columns, one row per group.
     ///
     /// # Errors
@@ -195,6 +205,10 @@ impl<W: Word> PackedKeys<W> {
 
     fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    fn memory(&self) -> usize {
+        self.table.allocation_size() + self.groups.capacity() * size_of::<W>()
     }
 
     /// Whether NULLs occur only where there is a place for them, and no string is too long.

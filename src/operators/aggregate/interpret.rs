@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use super::accumulators::{Accumulator, Rows, accumulator, mismatch, sums_directly};
 use super::group_keys::GroupKeys;
-use super::{Aggregate, AggregateMode};
+use super::{Aggregate, AggregateCall, AggregateKind, AggregateMode};
 use crate::base::schema::arrow_schema;
 use crate::base::{Attribute, Error, Result, Scalar};
 use crate::expr::Expr;
@@ -21,6 +21,7 @@ use crate::expr::aggregate::{Accumulate, describe};
 use crate::expr::evaluate::{evaluate_all, predicate, scalar};
 use crate::operators::SparkPlan;
 use crate::operators::execute::{bind, bind_all};
+use crate::operators::set_aside::{MOST_DEPTH, PARTS, SetAside};
 use crate::operators::stream::{make_batch, slices, true_only};
 use crate::rdd::{BatchStream, QueryContext, Rdd};
 
@@ -31,11 +32,21 @@ impl Aggregate {
     /// # Errors
     /// Those of the child and of binding.
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
-        let bound = Arc::new(Bound::new(self, plan, context)?);
-        let batch_size = context.settings.batch_size();
+        let bound = Bound::new(self, &plan.child().output(), plan, context)?;
+        // Sorted groups must come out in order, which setting them aside would break.
+        let spills = context.memory.limit().is_some() && !bound.partial && !self.grouping.is_empty() && self.kind != AggregateKind::Sort;
+        let merging = if spills {
+            let (aggregate, input) = self.over_buffers()?;
+            Some((Bound::new(&aggregate, &input, plan, context)?, arrow_schema(&input)))
+        } else {
+            None
+        };
+        let reserves = bound.partial || self.kind != AggregateKind::Sort;
         let time = context.metric(plan.id, "aggTime");
-        Ok(plan.child().execute(context)?.map_partitions("Aggregate", move |_, input, _| {
-            let results = results(bound.clone(), input, time.clone());
+        let shared = Arc::new(Shared { bound, merging, reserves, node: plan.id, time });
+        let batch_size = context.settings.batch_size();
+        Ok(plan.child().execute(context)?.map_partitions("Aggregate", move |_, input, task| {
+            let results = results(shared.clone(), 0, input, task.query.clone());
             Ok(Box::new(results.flat_map(move |result| -> BatchStream {
                 match result {
                     Ok(batch) => Box::new(slices(batch, batch_size).map(Ok)),
@@ -46,7 +57,17 @@ impl Aggregate {
     }
 }
 
-/// An aggregate bound to its input: what all tasks share.
+/// What all tasks share.
+struct Shared {
+    bound: Bound,
+    /// The same aggregate over groups that were set aside, and their columns: keys, then buffers. Absent where nothing spills.
+    merging: Option<(Bound, SchemaRef)>,
+    reserves: bool,
+    node: u64,
+    time: Arc<AtomicU64>,
+}
+
+/// An aggregate bound to its input.
 struct Bound {
     key_types: Vec<DataType>,
     key_nullable: Vec<bool>,
@@ -87,9 +108,8 @@ struct Slot {
 }
 
 impl Bound {
-    fn new(aggregate: &Aggregate, plan: &SparkPlan, context: &QueryContext) -> Result<Self> {
-        let input = plan.child().output();
-        let keys = bind_all(aggregate.grouping.iter().map(Expr::unaliased), &input, context)?;
+    fn new(aggregate: &Aggregate, input: &[Attribute], plan: &SparkPlan, context: &QueryContext) -> Result<Self> {
+        let keys = bind_all(aggregate.grouping.iter().map(Expr::unaliased), input, context)?;
         let key_attributes: Vec<Attribute> = aggregate.grouping.iter().map(Expr::to_attribute).collect();
         let mut bound = Bound {
             key_types: keys.iter().map(|k| k.data_type().to_arrow()).collect(),
@@ -113,16 +133,16 @@ impl Bound {
             let description = describe(&call.expr)?;
             let update = matches!(call.mode, AggregateMode::Partial | AggregateMode::Complete);
             let filter = call.expr.filter.as_deref().filter(|_| update);
-            let feed = bound.feed(filter.map(|f| bind(f, &input, context)).transpose()?);
+            let feed = bound.feed(filter.map(|f| bind(f, input, context)).transpose()?);
             for (i, buffer) in description.buffers.iter().enumerate() {
                 let primitive = if update { buffer.update } else { buffer.merge };
                 let source =
                     |i: usize| if update { description.buffers[i].input.clone() } else { Expr::Attribute(call.buffers[i].clone()) };
                 // A partial first value that saw no row says nothing: the flag after it tells.
                 let flagged = !update && matches!(primitive, Accumulate::First | Accumulate::Last) && i + 1 < description.buffers.len();
-                let only_if = flagged.then(|| bind(&source(i + 1), &input, context)).transpose()?;
+                let only_if = flagged.then(|| bind(&source(i + 1), input, context)).transpose()?;
                 let slot =
-                    bound.slot(feed, bind(&source(i), &input, context)?, only_if, primitive, buffer.data_type.to_arrow(), &buffer.init);
+                    bound.slot(feed, bind(&source(i), input, context)?, only_if, primitive, buffer.data_type.to_arrow(), &buffer.init);
                 bound.buffers.push(slot);
             }
             buffer_attributes.extend(description.attributes.iter().cloned());
@@ -190,32 +210,81 @@ impl Bound {
     }
 }
 
-/// The batches of results of one task; they come when the input is used up, or in parts where [`Bound::flushes`].
-fn results(bound: Arc<Bound>, mut input: BatchStream, time: Arc<AtomicU64>) -> impl Iterator<Item = Result<RecordBatch>> + Send {
-    let mut ended = false;
-    std::iter::from_fn(move || {
+/// The batches of results of one task; they come when the input is used up, or in parts where [`Bound::flushes`] or where memory ends.
+/// Groups that may not be given out twice are set aside then, and merged part by part in the end; `depth` is how often they have been.
+fn results(shared: Arc<Shared>, depth: u32, mut input: BatchStream, query: Arc<QueryContext>) -> BatchStream {
+    let mut memory = query.spillable(shared.node, "HashAggregate");
+    let (mut ended, mut merged) = (false, None::<BatchStream>);
+    Box::new(std::iter::from_fn(move || {
+        if let Some(merged) = &mut merged {
+            return merged.next();
+        }
         if ended {
             return None;
         }
         let started = Instant::now();
         let mut step = || {
-            let mut state = State::new(&bound)?;
+            let bound = shared.merging.as_ref().filter(|_| depth > 0).map_or(&shared.bound, |(bound, _)| bound);
+            let mut aside: Option<SetAside> = None;
+            let mut state = State::new(bound)?;
+            memory.free();
             while !bound.flushes(&state) {
-                match input.next() {
-                    Some(batch) => state.update(&bound, &batch?)?,
-                    None => {
-                        ended = true;
-                        break;
+                let Some(batch) = input.next() else {
+                    ended = true;
+                    break;
+                };
+                state.update(bound, &batch?)?;
+                // Once as groups, and once as they leave.
+                let wanted = 2 * state.memory();
+                if !shared.reserves || memory.try_resize(wanted)? {
+                    continue;
+                }
+                if bound.partial {
+                    break;
+                }
+                match &shared.merging {
+                    Some((_, schema)) if depth < MOST_DEPTH => {
+                        let full = std::mem::replace(&mut state, State::new(bound)?);
+                        memory.free();
+                        let aside = aside.get_or_insert_with(|| SetAside::new(depth, shared.node, &query));
+                        aside.push(&full.into_buffers(bound, schema)?, bound.key_types.len())?;
                     }
+                    _ => memory.resize(wanted)?,
                 }
             }
-            state.finish(&bound)
+            let (Some(mut aside), Some((_, schema))) = (aside, &shared.merging) else { return state.finish(bound).map(Some) };
+            aside.push(&state.into_buffers(bound, schema)?, bound.key_types.len())?;
+            memory.free();
+            let (parts, shared, query) = (aside.finish(), shared.clone(), query.clone());
+            let of_part = move |part| results(shared.clone(), depth + 1, parts.read(part), query.clone());
+            merged = Some(Box::new((0..PARTS).flat_map(of_part)));
+            Ok(None)
         };
         let result = step();
         ended |= result.is_err();
-        time.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        Some(result)
-    })
+        shared.time.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        match result {
+            Ok(None) => merged.as_mut()?.next(),
+            other => other.transpose(),
+        }
+    }))
+}
+
+impl Aggregate {
+    /// The same aggregate over its own keys and buffers, and these as attributes.
+    fn over_buffers(&self) -> Result<(Aggregate, Vec<Attribute>)> {
+        let mut input = self.keys();
+        let mut calls = vec![];
+        for call in &self.calls {
+            let buffers = if call.buffers.is_empty() { describe(&call.expr)?.attributes } else { call.buffers.clone() };
+            input.extend(buffers.iter().cloned());
+            let mode = if call.mode.gives_results() { AggregateMode::Final } else { AggregateMode::PartialMerge };
+            calls.push(AggregateCall { mode, buffers, ..call.clone() });
+        }
+        let grouping = self.keys().into_iter().map(Expr::Attribute).collect();
+        let input = input.into_iter().map(|a| a.with_nullable(true)).collect();
+        Ok((Aggregate { grouping, calls, ..self.clone() }, input))
+    }
 }
 
 /// Sums accept narrower inputs than their buffers: a widening cast over the input is not worth a pass.
@@ -298,15 +367,33 @@ impl State {
         Ok(())
     }
 
-    fn finish(mut self, bound: &Bound) -> Result<RecordBatch> {
-        let groups = self.keys.len();
+    /// Bytes held, about.
+    fn memory(&self) -> usize {
+        let counts: usize = self.counts.iter().flatten().map(|c| c.capacity() * 8).sum();
+        self.keys.memory() + counts + self.accumulators.iter().map(|a| a.memory()).sum::<usize>()
+    }
+
+    /// The buffers of all calls.
+    fn buffers(&mut self, bound: &Bound) -> Result<Vec<ArrayRef>> {
         let mut slots = Vec::with_capacity(bound.slots.len());
         for (slot, accumulator) in bound.slots.iter().zip(&mut self.accumulators) {
             let counts = self.counts[slot.feed].as_deref().unwrap_or_default();
-            slots.push(or_init(accumulator.finish(groups, counts)?, &slot.init)?);
+            slots.push(or_init(accumulator.finish(self.keys.len(), counts)?, &slot.init)?);
         }
-        let buffers = bound.buffers.iter().map(|slot| slots[*slot].clone()).collect();
-        let buffers = make_batch(&bound.buffer_schema, buffers, groups)?;
+        Ok(bound.buffers.iter().map(|slot| slots[*slot].clone()).collect())
+    }
+
+    /// Keys and buffers, to be merged later.
+    fn into_buffers(mut self, bound: &Bound, schema: &SchemaRef) -> Result<RecordBatch> {
+        let (groups, buffers) = (self.keys.len(), self.buffers(bound)?);
+        let mut columns = self.keys.emit()?;
+        columns.extend(buffers);
+        make_batch(schema, columns, groups)
+    }
+
+    fn finish(mut self, bound: &Bound) -> Result<RecordBatch> {
+        let groups = self.keys.len();
+        let buffers = make_batch(&bound.buffer_schema, self.buffers(bound)?, groups)?;
         let mut columns = self.keys.emit()?;
         columns.extend(evaluate_all(&bound.outputs, &buffers)?);
         let inner = make_batch(&bound.inner_schema, columns, groups)?;

@@ -178,6 +178,20 @@ impl KeyColumns {
         self.groups
     }
 
+    /// Bytes held, about.
+    pub fn memory(&self) -> usize {
+        let column = |stored: &Stored| match stored {
+            Stored::Fixed(values) => values.capacity() * 8,
+            Stored::Wide(values) => values.capacity() * 16,
+            Stored::Bytes(bytes) => {
+                let last = bytes.blocks.last().map_or(0, Vec::len);
+                bytes.views.capacity() * 16 + bytes.blocks.len().saturating_sub(1) * BLOCK + last
+            }
+            Stored::Encoded(_, rows) => rows.size(),
+        };
+        self.table.allocation_size() + self.columns.iter().map(column).sum::<usize>()
+    }
+
     /// Appends the group of each row to `ids`, adding groups that are new.
     ///
     /// # Errors

@@ -41,10 +41,10 @@ pub fn min_max(data_type: &DataType, max: bool) -> Result<Box<dyn Accumulator>> 
         DataType::Timestamp(TimeUnit::Microsecond, _) => make::<TimestampMicrosecondType>(data_type, max),
         DataType::Duration(TimeUnit::Microsecond) => make::<DurationMicrosecondType>(data_type, max),
         DataType::Interval(IntervalUnit::YearMonth) => make::<IntervalYearMonthType>(data_type, max),
-        DataType::Utf8View | DataType::BinaryView => Ok(Box::new(Bytes { best: vec![], max, data_type: data_type.clone() })),
+        DataType::Utf8View | DataType::BinaryView => Ok(Box::new(Bytes { best: vec![], bytes: 0, max, data_type: data_type.clone() })),
         other => {
             let converter = RowConverter::new(vec![SortField::new(other.clone())])?;
-            Ok(Box::new(Encoded { best: vec![], max, converter, data_type: other.clone() }))
+            Ok(Box::new(Encoded { best: vec![], bytes: 0, max, converter, data_type: other.clone() }))
         }
     }
 }
@@ -115,6 +115,10 @@ impl<T: ArrowPrimitiveType<Native: Ordered>, const MAX: bool> Accumulator for Pr
         Ok(())
     }
 
+    fn memory(&self) -> usize {
+        self.best.capacity() * size_of::<T::Native>() + self.seen.memory()
+    }
+
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
         self.best.resize(groups, Self::WORST);
         let values = ScalarBuffer::from(std::mem::take(&mut self.best));
@@ -138,6 +142,10 @@ impl Accumulator for Booleans {
         Ok(())
     }
 
+    fn memory(&self) -> usize {
+        self.best.capacity()
+    }
+
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
         self.best.resize(groups, None);
         Ok(Arc::new(BooleanArray::from(std::mem::take(&mut self.best))))
@@ -147,6 +155,8 @@ impl Accumulator for Booleans {
 /// Strings and binary values, compared by bytes.
 struct Bytes {
     best: Vec<Option<Vec<u8>>>,
+    /// Bytes of the values, about.
+    bytes: usize,
     max: bool,
     data_type: DataType,
 }
@@ -163,7 +173,10 @@ impl Bytes {
                     best.extend_from_slice(value);
                 }
                 Some(_) => {}
-                none => *none = Some(value.to_vec()),
+                none => {
+                    self.bytes += value.len();
+                    *none = Some(value.to_vec());
+                }
             }
         });
     }
@@ -179,6 +192,10 @@ impl Accumulator for Bytes {
             return Err(mismatch("min or max", values));
         }
         Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.best.capacity() * size_of::<Option<Vec<u8>>>() + self.bytes
     }
 
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
@@ -200,6 +217,8 @@ impl Accumulator for Bytes {
 /// Values of nested types, compared in Arrow's row format.
 struct Encoded {
     best: Vec<Option<OwnedRow>>,
+    /// Bytes of the values, about.
+    bytes: usize,
     max: bool,
     converter: RowConverter,
     data_type: DataType,
@@ -213,10 +232,15 @@ impl Accumulator for Encoded {
         rows.each_row(real_nulls(values), |group, row| {
             let (value, best) = (encoded.row(row), &mut self.best[group]);
             if best.as_ref().is_none_or(|b| value.cmp(&b.row()) == wanted) {
+                self.bytes += if best.is_none() { value.as_ref().len() } else { 0 };
                 *best = Some(value.owned());
             }
         });
         Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.best.capacity() * size_of::<Option<OwnedRow>>() + self.bytes
     }
 
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {

@@ -175,6 +175,10 @@ impl Accumulator for Moments {
         Ok(())
     }
 
+    fn memory(&self) -> usize {
+        self.states.capacity() * size_of::<State>()
+    }
+
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
         self.states.resize(groups, State::default());
         structs(&self.states, &self.fields)

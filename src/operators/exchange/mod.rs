@@ -5,7 +5,7 @@ mod interpret;
 mod partition;
 
 pub use broadcast::BroadcastRelation;
-pub use partition::SplitState;
+pub use partition::{SplitState, deal};
 
 use crate::base::Result;
 use crate::expr::Expr;

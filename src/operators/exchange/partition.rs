@@ -34,32 +34,7 @@ impl Partitioner {
         if reducers == 1 || matches!(self, Partitioner::Same { .. }) {
             return Ok(vec![(if reducers == 1 { 0 } else { map_partition }, batch.clone())]);
         }
-        let targets = self.targets(batch, map_partition, state)?;
-        // Counting sort: one gather puts the rows of each reducer side by side, from where they are sliced.
-        let mut ends = vec![0u32; reducers];
-        for target in &targets {
-            ends[*target as usize] += 1;
-        }
-        let mut total = 0;
-        for end in &mut ends {
-            total += std::mem::replace(end, total);
-        }
-        let mut order = vec![0u32; rows];
-        for (row, target) in targets.iter().enumerate() {
-            let at = &mut ends[*target as usize];
-            order[*at as usize] = row as u32;
-            *at += 1;
-        }
-        let sorted = take_record_batch(batch, &UInt32Array::from(order))?;
-        let mut start = 0;
-        let mut out = Vec::with_capacity(reducers.min(rows));
-        for (reducer, end) in ends.into_iter().map(|e| e as usize).enumerate() {
-            if end > start {
-                out.push((reducer, sorted.slice(start, end - start)));
-            }
-            start = end;
-        }
-        Ok(out)
+        deal(batch, &self.targets(batch, map_partition, state)?, reducers)
     }
 
     /// The reducer of each row.
@@ -86,6 +61,39 @@ impl Partitioner {
             }
         })
     }
+}
+
+/// The batch cut by the targets of its rows, which are below `reducers`; those that get nothing are left out.
+///
+/// # Errors
+/// Those of Arrow's kernels.
+pub fn deal(batch: &RecordBatch, targets: &[u32], reducers: usize) -> Result<Vec<(usize, RecordBatch)>> {
+    let rows = batch.num_rows();
+    // Counting sort: one gather puts the rows of each reducer side by side, from where they are sliced.
+    let mut ends = vec![0u32; reducers];
+    for target in targets {
+        ends[*target as usize] += 1;
+    }
+    let mut total = 0;
+    for end in &mut ends {
+        total += std::mem::replace(end, total);
+    }
+    let mut order = vec![0u32; rows];
+    for (row, target) in targets.iter().enumerate() {
+        let at = &mut ends[*target as usize];
+        order[*at as usize] = row as u32;
+        *at += 1;
+    }
+    let sorted = take_record_batch(batch, &UInt32Array::from(order))?;
+    let mut start = 0;
+    let mut out = Vec::with_capacity(reducers.min(rows));
+    for (reducer, end) in ends.into_iter().map(|e| e as usize).enumerate() {
+        if end > start {
+            out.push((reducer, sorted.slice(start, end - start)));
+        }
+        start = end;
+    }
+    Ok(out)
 }
 
 impl ShuffleDependency {

@@ -16,7 +16,7 @@ use crate::codegen::Sink;
 use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{SELECTION, Slot};
-use crate::rdd::{BatchStream, TaskContext};
+use crate::rdd::{BatchStream, Reservation, TaskContext};
 use crate::runtime::select::SLACK;
 use crate::runtime::{AggregateTable, BatchView, Form, Input, JoinTable, Output, RowLayout, Status};
 
@@ -44,6 +44,8 @@ pub struct Task {
     batch_size: usize,
     /// The metric of time in compiled code.
     time: Arc<AtomicU64>,
+    /// For the tables of groups.
+    memory: Reservation,
 }
 
 /// What a task owns for an [`Object`].
@@ -64,6 +66,8 @@ enum Flow {
 enum Failure {
     /// Generated code met an error; the interpreter knows which.
     Row,
+    /// There is no memory for the groups, which the interpreter can spill.
+    Memory,
     Other(Error),
 }
 
@@ -89,7 +93,12 @@ impl Task {
         for i in 0..last {
             match task.drain(i) {
                 Ok(()) => {}
-                Err(failure) => return task.explain(failure, 0),
+                Err(failure) => {
+                    task.memory.free();
+                    // The tables go before the interpreter makes its own.
+                    task.tables.clear();
+                    return task.explain(failure, 0);
+                }
             }
         }
         let source = if last == 0 {
@@ -117,6 +126,7 @@ impl Task {
             early: vec![],
             batch_size,
             time: context.query.metric(shared.node, "pipelineTime"),
+            memory: context.query.spillable(shared.node, "HashAggregate"),
             shared: shared.clone(),
             partition,
             context,
@@ -190,6 +200,10 @@ impl Task {
             for batch in self.shared.input.compute(self.partition, &self.context)? {
                 if let Flow::Stop = self.run_batch(index, &batch?)? {
                     break;
+                }
+                let groups = self.tables.iter().map(|t| if let Owned::Groups(table) = t { table.memory() } else { 0 }).sum();
+                if !self.memory.try_resize(groups)? {
+                    return Err(Failure::Memory);
                 }
             }
             return Ok(());
@@ -267,8 +281,8 @@ impl Task {
     fn explain(&self, failure: Failure, emitted: usize) -> Result<BatchStream> {
         match failure {
             Failure::Other(e) => Err(e),
-            Failure::Row if emitted == 0 => self.shared.interpreted.compute(self.partition, &self.context),
-            Failure::Row => {
+            Failure::Row | Failure::Memory if emitted == 0 => self.shared.interpreted.compute(self.partition, &self.context),
+            Failure::Row | Failure::Memory => {
                 for batch in self.shared.interpreted.compute(self.partition, &self.context)? {
                     batch?;
                 }
