@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, MAX_INLINE_VIEW_LEN, RecordBatch};
+use arrow::datatypes::{ByteViewType, DataType};
 
 use crate::base::Result;
 
@@ -17,14 +17,21 @@ pub fn column_size(column: &ArrayRef) -> usize {
     let rows = column.len();
     let values = match column.data_type() {
         DataType::Boolean => rows / 8,
-        DataType::Utf8View => rows * 16 + column.as_string_view().total_buffer_bytes_used(),
-        DataType::BinaryView => rows * 16 + column.as_binary_view().total_buffer_bytes_used(),
+        DataType::Utf8View => rows * 16 + long_values(column.as_string_view()),
+        DataType::BinaryView => rows * 16 + long_values(column.as_binary_view()),
         t => match t.primitive_width() {
             Some(width) => rows * width,
             None => return column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
         },
     };
     values + column.nulls().map_or(0, |n| n.len() / 8)
+}
+
+/// Bytes of the values that do not fit into their views. Not `total_buffer_bytes_used`: it counts what stands in the place of NULLs,
+/// which may be any length.
+fn long_values<T: ByteViewType>(column: &GenericByteViewArray<T>) -> usize {
+    let lengths = column.lengths().enumerate().filter(|&(row, length)| length > MAX_INLINE_VIEW_LEN && column.is_valid(row));
+    lengths.map(|(_, length)| length as usize).sum()
 }
 
 /// The same rows without the bytes of strings that are not theirs: a slice of views keeps all that it was cut from.

@@ -101,8 +101,9 @@ impl Shared {
         let drop_nulls = self.null_aware && index.rows().num_rows() > 0;
         let build = Build { rows: index.rows().clone(), order: index.order().cloned() };
         let keys = self.stream_keys.clone();
+        let any = self.joiner.any_match_decides();
         let find = move |batch: &RecordBatch| {
-            let (mut candidates, nulls) = index.find(&evaluate_all(&keys, batch)?)?;
+            let (mut candidates, nulls) = index.find(&evaluate_all(&keys, batch)?, any)?;
             if let (true, Some(nulls)) = (drop_nulls, nulls) {
                 (0..nulls.len()).filter(|&r| nulls.is_null(r)).for_each(|r| candidates.set_any(r));
             }

@@ -153,10 +153,12 @@ impl JoinIndex {
     }
 
     /// The build rows equal to each row of the given keys (of the build keys' types), and which of those rows have a NULL key.
+    /// With `any`, one of the equal build rows stands for all, which spares walking over the others.
     ///
     /// # Errors
     /// `Internal` when the types differ.
-    pub fn find(&self, columns: &[ArrayRef]) -> Result<(Candidates, Option<NullBuffer>)> {
+    pub fn find(&self, columns: &[ArrayRef], any: bool) -> Result<(Candidates, Option<NullBuffer>)> {
+        let one = any || self.unique;
         let keys = self.layout.encode(columns)?;
         let nulls = keys.nulls.as_ref();
         let candidates = match (&self.table, &keys.values) {
@@ -178,30 +180,33 @@ impl JoinIndex {
                 Candidates::Ranges { starts, ends }
             }
             (Table::Hashed { directory, keys: OrderedKeys::Words(built) }, KeyValues::Words(words)) => {
-                self.probe(directory, words.len(), nulls, |r| words[r], mix, |p| built[p])
+                self.probe(directory, words.len(), nulls, one, |r| words[r], mix, |p| built[p])
             }
             (Table::Hashed { directory, keys: OrderedKeys::Wide(built) }, KeyValues::Wide(wide)) => {
-                self.probe(directory, wide.len(), nulls, |r| wide[r], hash_wide, |p| built[p])
+                self.probe(directory, wide.len(), nulls, one, |r| wide[r], hash_wide, |p| built[p])
             }
             (Table::Hashed { directory, keys: OrderedKeys::Bytes(built) }, KeyValues::Bytes(bytes)) => {
                 let at = |p: usize| built.value(self.row_at(p) as usize);
-                self.probe(directory, bytes.len(), nulls, |r| bytes.value(r), hash_bytes, at)
+                self.probe(directory, bytes.len(), nulls, one, |r| bytes.value(r), hash_bytes, at)
             }
             (Table::Hashed { directory, keys: OrderedKeys::Rows(built) }, KeyValues::Rows(rows)) => {
                 let at = |p: usize| built.row(self.row_at(p) as usize).data();
-                self.probe(directory, rows.num_rows(), nulls, |r| rows.row(r).data(), hash_bytes, at)
+                self.probe(directory, rows.num_rows(), nulls, one, |r| rows.row(r).data(), hash_bytes, at)
             }
             _ => return Err(Error::internal("the two sides of a join have keys of different types")),
         };
         Ok((candidates, keys.nulls))
     }
 
-    /// Looks up `count` keys: first all directory slots, so that their cache misses overlap, then the keys themselves.
+    /// Looks up `count` keys: first all directory slots, so that their cache misses overlap, then the keys themselves. With `one`, the
+    /// first equal row is enough.
+    #[allow(clippy::too_many_arguments)]
     fn probe<K: PartialEq>(
         &self,
         directory: &Directory,
         count: usize,
         nulls: Option<&NullBuffer>,
+        one: bool,
         key: impl Fn(usize) -> K,
         hash: impl Fn(K) -> u64,
         built: impl Fn(usize) -> K,
@@ -217,7 +222,7 @@ impl JoinIndex {
             let wanted = key(r);
             (start..end).find(|&p| built(p as usize) == wanted)
         };
-        if self.unique {
+        if one {
             return Candidates::One(
                 slots.iter().enumerate().map(|(r, &s)| first(r, s).map_or(NONE, |p| self.row_at(p as usize))).collect(),
             );

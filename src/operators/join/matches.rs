@@ -180,6 +180,12 @@ impl Joiner {
         matches!(self.stream_role, StreamRole::Pairs | StreamRole::Matched | StreamRole::Hidden)
     }
 
+    /// Whether one candidate of a stream row tells all about it: semi, anti and existence joins by equal keys alone.
+    pub fn any_match_decides(&self) -> bool {
+        let decided = matches!(self.stream_role, StreamRole::Matched | StreamRole::Unmatched | StreamRole::Flagged);
+        decided && self.residual.is_none() && !self.tracks_build()
+    }
+
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
