@@ -86,6 +86,7 @@ settings! {
     CASE_SENSITIVE = "sql.caseSensitive", Kind::Bool, "false", "false", "Whether identifiers differ by case; only false is supported.";
     DRIVER_MAX_RESULT_SIZE = "driver.maxResultSize", Kind::Size, "0", "1g", "Largest result that collect() gathers; 0 is unlimited.";
     TASK_MAX_FAILURES = "task.maxFailures", Kind::Int, "4", "4", "Tries of a task before its query fails.";
+    STAGE_MAX_ATTEMPTS = "stage.maxConsecutiveAttempts", Kind::Int, "4", "4", "Tries of a stage whose input was lost before its query fails.";
     MODE = "execution.mode", Kind::Choice(&["auto", "jit", "interpreted"]), "auto", "auto", "`jit` compiles before the first row, `interpreted` never compiles, `auto` chooses by the work.";
     THREADS = "execution.threads", Kind::Int, "0", "0", "Worker threads; 0 means one per core.";
     BATCH_SIZE = "execution.batchSize", Kind::Int, "8192", "8192", "Rows per Arrow batch.";

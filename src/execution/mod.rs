@@ -3,6 +3,7 @@
 pub mod cache_manager;
 pub mod query_execution;
 pub mod scheduler;
+mod task;
 
 pub use cache_manager::{CacheInfo, CacheManager};
 pub use query_execution::{PhaseTimings, QueryExecution};

@@ -1,21 +1,22 @@
 //! Runs jobs on a pool of worker threads.
 //!
-//! A job is a set of partitions of an [`Rdd`]. The shuffles of its lineage are cut points: each is materialised first, deepest
-//! first, by one map task per partition of its parent; then the job's own tasks run. All tasks of a stage run in parallel, and
-//! the first error stops the others ([`QueryContext::fail`]).
+//! A job is a set of partitions of an [`Rdd`]. The shuffles of its lineage cut it into stages: a shuffle is materialised by one map
+//! task per partition of its parent; then the tasks above it run. Stages that do not stand on each other run at once, and so do the
+//! tasks of a stage; the first error stops all ([`QueryContext::fail`]). A task is tried several times ([`super::task`]), and a stage
+//! whose input was lost runs again from the last shuffles that are whole.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
-use crate::base::settings::TASK_MAX_FAILURES;
+use super::task::run_task;
+use crate::base::settings::STAGE_MAX_ATTEMPTS;
 use crate::base::{Error, ErrorClass, Result};
-use crate::rdd::{Dependency, JobRunner, MemoryPool, QueryContext, Rdd, TaskContext};
+use crate::rdd::{Dependency, JobRunner, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext};
 
 /// Plans nest deeply in adversarial queries; the default of 2 MB is little for unoptimised builds.
 const STACK_BYTES: usize = 16 << 20;
@@ -65,86 +66,140 @@ impl Scheduler {
 
     fn produce(&self, rdd: &Rdd, context: &Arc<QueryContext>, sender: &SyncSender<Result<RecordBatch>>) {
         context.jobs.fetch_add(1, Ordering::Relaxed);
-        if let Err(e) = self.materialise(rdd, context) {
-            let _ = sender.send(Err(e));
-            return;
-        }
-        let next = AtomicUsize::new(0);
-        let work = || {
-            loop {
-                let partition = next.fetch_add(1, Ordering::Relaxed);
-                if partition >= rdd.num_partitions() {
-                    return;
-                }
-                // A try that fails after its first batch left cannot be repeated, so nothing is retried here.
-                let task = TaskContext { partition, query: context.clone() };
-                let sent = caught(rdd.name(), partition, || {
-                    for batch in rdd.compute(partition, &task)? {
-                        context.check_cancelled()?;
-                        if sender.send(Ok(batch?)).is_err() {
-                            context.cancel();
-                            return Ok(());
-                        }
-                    }
-                    Ok(())
-                });
-                if let Err(e) = sent {
-                    let _ = sender.send(Err(context.fail(e)));
-                    return;
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.threads().min(rdd.num_partitions()) {
-                scope.spawn(work);
-            }
-        });
-    }
-
-    /// Runs the map stages that `rdd` stands on.
-    fn materialise(&self, rdd: &Rdd, context: &Arc<QueryContext>) -> Result<()> {
-        stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
-            for dependency in rdd.dependencies() {
-                match dependency {
-                    Dependency::Narrow(parent) => self.materialise(parent, context)?,
-                    Dependency::Shuffle(shuffle) => {
-                        if !shuffle.missing().is_empty() {
-                            self.materialise(&shuffle.rdd, context)?;
-                            shuffle.materialise(|missing| {
-                                self.run_tasks(&shuffle.rdd, missing, context, |partition, task| shuffle.run_map_task(partition, task))
-                            })?;
-                        }
-                    }
+        let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
+        let sent = self.run_stage(Workers::Own, rdd, &partitions, context, |partition, task| {
+            for batch in rdd.compute(partition, task)? {
+                task.check()?;
+                let batch = batch?;
+                task.leave()?;
+                if sender.send(Ok(batch)).is_err() {
+                    context.cancel();
+                    return Ok(());
                 }
             }
             Ok(())
+        });
+        if let Err(e) = sent {
+            let _ = sender.send(Err(e));
+        }
+    }
+
+    /// Runs the map stages that `rdd` stands on, as far as their outputs are not there; those that do not stand on each other at once.
+    fn materialise(&self, rdd: &Rdd, context: &Arc<QueryContext>) -> Result<()> {
+        let mut stages = vec![];
+        missing_shuffles(rdd, &mut stages);
+        let next = AtomicUsize::new(0);
+        // Each thread only waits for the pool, or for another one that runs a stage which both need.
+        let drive = || {
+            while let Some(shuffle) = stages.get(next.fetch_add(1, Ordering::Relaxed)) {
+                shuffle.materialise(|missing| {
+                    let work = |partition, task: &TaskContext| shuffle.run_map_task(partition, task);
+                    self.run_stage(Workers::Pool, &shuffle.rdd, missing, context, work)
+                })?;
+            }
+            Ok(())
+        };
+        let helpers = stages.len().min(self.threads()).saturating_sub(1);
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, drive).ok()).collect();
+            let own = drive();
+            let theirs = helpers.into_iter().map(|h| h.join().unwrap_or_else(|_| Err(Error::internal("the scheduler panicked"))));
+            theirs.fold(own, Result::and)
         })
     }
 
-    /// One task per partition, in parallel; the results in the order of `partitions`.
-    fn run_tasks<T: Send>(
+    /// One task per partition, in parallel; the results in the order of `partitions`. The shuffles below run first. What a task
+    /// misses of them is computed again, as is then the task, until the settings say that this was tried often enough.
+    fn run_stage<T: Send>(
         &self,
+        workers: Workers,
         rdd: &Rdd,
         partitions: &[usize],
         context: &Arc<QueryContext>,
-        task: impl Fn(usize, &TaskContext) -> Result<T> + Sync,
+        work: impl Fn(usize, &TaskContext) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let run = |&partition: &usize| {
-            let task_context = TaskContext { partition, query: context.clone() };
-            attempt(rdd.name(), &task_context, || task(partition, &task_context))
-        };
-        self.pool.install(|| partitions.par_iter().with_max_len(1).map(run).collect())
+        let tries = context.settings.int(&STAGE_MAX_ATTEMPTS).max(1);
+        let mut results: Vec<Option<T>> = partitions.iter().map(|_| None).collect();
+        for attempt in 1.. {
+            stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.materialise(rdd, context))?;
+            let lost = OnceLock::new();
+            let run = |(result, partition): (&mut Option<T>, usize)| {
+                let task = TaskContext::new(partition, context.clone());
+                match run_task(rdd.name(), task.clone(), |task| work(partition, task)) {
+                    Ok(made) => *result = Some(made),
+                    Err(e) if e.class == ErrorClass::FetchFailed && !task.has_left() => {
+                        let _ = lost.set(e);
+                    }
+                    Err(e) => return Err(context.fail(e)),
+                }
+                Ok(())
+            };
+            let waiting: Vec<_> = results.iter_mut().zip(partitions.iter().copied()).filter(|(result, _)| result.is_none()).collect();
+            match workers {
+                Workers::Pool => self.pool.install(|| waiting.into_par_iter().with_max_len(1).try_for_each(run))?,
+                Workers::Own => self.on_own_threads(waiting, run)?,
+            }
+            match lost.into_inner() {
+                Some(e) if attempt >= tries => {
+                    return Err(context.fail(e.context(format!("stage `{}` failed {attempt} times, the last time by", rdd.name()))));
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(results.into_iter().flatten().collect())
     }
+
+    /// Does `work` for each item on as many new threads as the pool has.
+    fn on_own_threads<I: Send>(&self, items: Vec<I>, work: impl Fn(I) -> Result<()> + Sync) -> Result<()> {
+        let threads = self.threads().min(items.len());
+        let items = Mutex::new(items.into_iter());
+        let next = || items.lock().unwrap_or_else(|e| e.into_inner()).next();
+        std::thread::scope(|scope| {
+            let run = || {
+                while let Some(item) = next() {
+                    work(item)?;
+                }
+                Ok(())
+            };
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            let ends = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Error::internal("the scheduler panicked"))));
+            ends.fold(Ok(()), Result::and)
+        })
+    }
+}
+
+/// Whose threads run a stage's tasks.
+#[derive(Clone, Copy)]
+enum Workers {
+    Pool,
+    /// Those of the stage, since its tasks wait for a reader.
+    Own,
+}
+
+/// The nearest shuffles below `rdd` that lack outputs, each once.
+fn missing_shuffles(rdd: &Rdd, found: &mut Vec<Arc<ShuffleDependency>>) {
+    stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+        for dependency in rdd.dependencies() {
+            match dependency {
+                Dependency::Narrow(parent) => missing_shuffles(parent, found),
+                Dependency::Shuffle(shuffle) => {
+                    if !found.iter().any(|f| f.id == shuffle.id) && !shuffle.missing().is_empty() {
+                        found.push(shuffle.clone());
+                    }
+                }
+            }
+        }
+    });
 }
 
 impl JobRunner for Scheduler {
     fn run_job(&self, rdd: &Rdd, partitions: &[usize], context: &Arc<QueryContext>) -> Result<Vec<Vec<RecordBatch>>> {
         context.jobs.fetch_add(1, Ordering::Relaxed);
-        self.materialise(rdd, context)?;
-        self.run_tasks(rdd, partitions, context, |partition, task| {
+        self.run_stage(Workers::Pool, rdd, partitions, context, |partition, task| {
             rdd.compute(partition, task)?
                 .map(|batch| {
-                    context.check_cancelled()?;
+                    task.check()?;
                     batch
                 })
                 .collect()
@@ -182,40 +237,11 @@ impl Drop for Stream {
     }
 }
 
-/// Runs a task, again if reading or writing failed, until the settings say that it was tried often enough.
-fn attempt<T>(stage: &str, task: &TaskContext, run: impl Fn() -> Result<T>) -> Result<T> {
-    let tries = task.query.settings.int(&TASK_MAX_FAILURES).max(1);
-    let mut failures = 0;
-    loop {
-        task.query.check_cancelled()?;
-        match caught(stage, task.partition, &run) {
-            Ok(value) => return Ok(value),
-            Err(e) => {
-                failures += 1;
-                if e.class != ErrorClass::Io || failures >= tries {
-                    return Err(task.query.fail(e));
-                }
-            }
-        }
-    }
-}
-
-/// A panic in a task is an error of its query, never the end of the process.
-fn caught<T>(stage: &str, partition: usize, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
-        Err(Error::internal(format!("task {partition} of stage `{stage}` panicked: {}", panic_message(payload.as_ref()))))
-    })
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::Settings;
-    use crate::rdd::{Partitioner, ShuffleDependency};
+    use crate::rdd::Partitioner;
     use arrow::array::{Array, ArrayRef, Int64Array, cast::AsArray};
     use arrow::datatypes::Int64Type;
 
@@ -260,6 +286,51 @@ mod tests {
         let both = Rdd::union(vec![shuffle.shuffled(), shuffle.shuffled()]);
         assert_eq!(run(&both, 2).unwrap().len(), 2);
         assert_eq!(runs.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn independent_stages_run_at_once() {
+        // Each map task waits for the one of the other stage.
+        let met = Arc::new(std::sync::Barrier::new(2));
+        let stage = |met: Arc<std::sync::Barrier>| {
+            let waits = numbers(1, 10).map_partitions("Wait", move |_, s, _| {
+                met.wait();
+                Ok(s)
+            });
+            ShuffleDependency::new(0, waits, Partitioner::Single)
+        };
+        let both = Rdd::union(vec![stage(met.clone()).shuffled(), stage(met).shuffled()]);
+        assert_eq!(run(&both, 2).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn many_stages_need_one_thread_only() {
+        let leaf = ShuffleDependency::new(0, numbers(2, 10), Partitioner::Single);
+        let middle: Vec<_> = (0..10).map(|_| ShuffleDependency::new(0, leaf.shuffled(), Partitioner::Single).shuffled()).collect();
+        for threads in [1, 2] {
+            assert_eq!(run(&Rdd::union(middle.clone()), threads).unwrap().iter().map(|b| values(b).len()).sum::<usize>(), 200);
+        }
+    }
+
+    #[test]
+    fn lost_rows_are_computed_again_and_only_those() {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counter = runs.clone();
+        let source = numbers(4, 10).map_partitions("Count", move |_, s, _| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(s)
+        });
+        let shuffle = ShuffleDependency::new(0, source, Partitioner::Single);
+        let (reads, rows) = (Arc::new(AtomicUsize::new(0)), shuffle.shuffled());
+        let fails_once = rows.map_partitions("Read", move |_, s, _| {
+            if reads.fetch_add(1, Ordering::Relaxed) == 0 {
+                shuffle.forget(2);
+                return Err(Error::new(ErrorClass::FetchFailed, "gone"));
+            }
+            Ok(s)
+        });
+        assert_eq!(values(&run(&fails_once, 2).unwrap()[0]), (0..40).collect::<Vec<_>>());
+        assert_eq!(runs.load(Ordering::Relaxed), 5);
     }
 
     #[test]

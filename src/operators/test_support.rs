@@ -29,7 +29,7 @@ impl JobRunner for TestRunner {
 }
 
 fn task(partition: usize, query: &Arc<QueryContext>) -> TaskContext {
-    TaskContext { partition, query: query.clone() }
+    TaskContext::new(partition, query.clone())
 }
 
 fn shuffles_of(rdd: &Rdd, context: &Arc<QueryContext>) -> Result<()> {

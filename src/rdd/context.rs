@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::RecordBatch;
 
+use super::counter::Counter;
 use super::faults::Faults;
 use super::spill::SpillSite;
 use super::{MemoryPool, Rdd, Reservation};
@@ -44,7 +45,7 @@ pub struct QueryContext {
     failure: OnceLock<Error>,
     /// Values of the uncorrelated scalar subqueries that have finished.
     subqueries: Mutex<HashMap<SubqueryId, Scalar>>,
-    metrics: Mutex<HashMap<(u64, &'static str), Arc<AtomicU64>>>,
+    metrics: Mutex<HashMap<(u64, &'static str), Counter>>,
     /// What plan nodes keep for the length of the query (shuffles, broadcasts), by node.
     shared: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
     /// Jobs run so far (actions, shuffles aside).
@@ -121,7 +122,7 @@ impl QueryContext {
     }
 
     /// The counter `name` of plan node `node`, made on first use. Names are Spark's (`numOutputRows`); times in nanoseconds.
-    pub fn metric(&self, node: u64, name: &'static str) -> Arc<AtomicU64> {
+    pub fn metric(&self, node: u64, name: &'static str) -> Counter {
         self.metrics.lock().unwrap_or_else(|e| e.into_inner()).entry((node, name)).or_default().clone()
     }
 
@@ -165,6 +166,61 @@ impl QueryContext {
 pub struct TaskContext {
     pub partition: usize,
     pub query: Arc<QueryContext>,
+    /// Which try of the task this is, from 1.
+    pub attempt: u64,
+    /// Whether rows have left that cannot be taken back.
+    left: Arc<AtomicBool>,
+}
+
+impl TaskContext {
+    /// The first try.
+    pub fn new(partition: usize, query: Arc<QueryContext>) -> Self {
+        Self { partition, query, attempt: 1, left: Arc::default() }
+    }
+
+    /// The same task, tried once more.
+    pub fn again(&self) -> Self {
+        Self { attempt: self.attempt + 1, ..self.clone() }
+    }
+
+    /// Called between batches by whoever runs the task.
+    ///
+    /// # Errors
+    /// Those of [`QueryContext::check_cancelled`].
+    pub fn check(&self) -> Result<()> {
+        if self.query.faults.hit_attempt("panic", self.attempt) {
+            // Not `panic!`: nobody needs to read of it.
+            std::panic::resume_unwind(Box::new("injected"));
+        }
+        self.query.check_cancelled()
+    }
+
+    /// The failure that tests ask for, of a try that has done all its work.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn injected(&self) -> Result<()> {
+        match self.query.faults.hit_attempt("task", self.attempt) {
+            true => Err(Error::new(ErrorClass::Io, "Input/output error (injected)")),
+            false => Ok(()),
+        }
+    }
+
+    /// To be called before the first row leaves for good: the task is not tried again then.
+    ///
+    /// # Errors
+    /// Those of [`Self::injected`].
+    pub fn leave(&self) -> Result<()> {
+        if !self.has_left() {
+            self.injected()?;
+            self.left.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
 }
 
 /// A value computed once, on a thread of its own, and waited for by its users (broadcasts).

@@ -5,12 +5,13 @@
 //! query's error. Holders that can spill share the limit equally, and have a little of their own. Outputs of finished map tasks are *evictable*: they are written
 //! out by whoever needs their memory.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use arrow::array::RecordBatch;
 
 use super::BatchStream;
+use super::counter::Counter;
 use super::spill::TempFolder;
 use crate::base::{Error, ErrorClass, Result};
 
@@ -102,16 +103,16 @@ impl MemoryPool {
     }
 
     /// A reservation of something that can spill; `peak` is the metric of the most that it held.
-    pub fn spillable(self: &Arc<Self>, name: &'static str, peak: Arc<AtomicU64>) -> Reservation {
+    pub fn spillable(self: &Arc<Self>, name: &'static str, peak: Counter) -> Reservation {
         self.reservation(Kind::Spills, name, Some(peak))
     }
 
     /// A reservation of something that cannot spill.
-    pub fn fixed(self: &Arc<Self>, name: &'static str, peak: Arc<AtomicU64>) -> Reservation {
+    pub fn fixed(self: &Arc<Self>, name: &'static str, peak: Counter) -> Reservation {
         self.reservation(Kind::Fixed, name, Some(peak))
     }
 
-    fn reservation(self: &Arc<Self>, kind: Kind, name: &'static str, peak: Option<Arc<AtomicU64>>) -> Reservation {
+    fn reservation(self: &Arc<Self>, kind: Kind, name: &'static str, peak: Option<Counter>) -> Reservation {
         Reservation { pool: self.clone(), kind, name, peak, used: 0, granted: 0 }
     }
 
@@ -171,7 +172,11 @@ impl MemoryPool {
             let next = self.evictable.lock().unwrap_or_else(|e| e.into_inner()).pop();
             let Some(next) = next else { return Ok(self.used() < before) };
             if let Some(held) = next.upgrade() {
-                held.evict()?;
+                if let Err(e) = held.evict() {
+                    // It may go better the next time.
+                    self.evictable.lock().unwrap_or_else(|e| e.into_inner()).push(next);
+                    return Err(e);
+                }
                 if before.saturating_sub(self.used()) >= wanted {
                     return Ok(true);
                 }
@@ -185,7 +190,7 @@ pub struct Reservation {
     pool: Arc<MemoryPool>,
     kind: Kind,
     name: &'static str,
-    peak: Option<Arc<AtomicU64>>,
+    peak: Option<Counter>,
     /// What the holder uses.
     used: usize,
     /// What it has of the pool, at least `used`.
@@ -341,7 +346,7 @@ mod tests {
     use super::*;
 
     fn spillable(pool: &Arc<MemoryPool>) -> Reservation {
-        pool.spillable("Sort", Arc::default())
+        pool.spillable("Sort", Counter::default())
     }
 
     #[test]
@@ -361,7 +366,7 @@ mod tests {
     #[test]
     fn what_cannot_spill_fails_by_name() {
         let pool = MemoryPool::new(100);
-        let mut table = pool.fixed("BroadcastExchange", Arc::default());
+        let mut table = pool.fixed("BroadcastExchange", Counter::default());
         table.resize(80).unwrap();
         let e = table.grow(21).unwrap_err();
         assert_eq!(e.class, ErrorClass::OutOfMemory);

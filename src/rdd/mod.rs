@@ -4,6 +4,7 @@
 //! whoever runs a job ([`JobRunner`]) materialises the shuffles of the lineage first.
 
 pub mod context;
+pub mod counter;
 pub mod faults;
 pub mod memory;
 pub mod partitioner;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use crate::base::Result;
 pub use crate::datasource::BatchStream;
 pub use context::{JobRunner, QueryContext, TaskContext};
+pub use counter::Counter;
 pub use memory::{MemoryPool, Reservation};
 pub use partitioner::Partitioner;
 pub use shuffle::{MapOutput, MapWriter, ShuffleDependency};

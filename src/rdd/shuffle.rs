@@ -102,6 +102,12 @@ impl ShuffleDependency {
         })
     }
 
+    /// Forgets the output of a map task, which is [missing](Self::missing) then.
+    #[cfg(test)]
+    pub fn forget(&self, map: usize) {
+        self.outputs()[map] = None;
+    }
+
     /// Forgets an output that cannot be read, unless there is another by now.
     fn lose(&self, map: usize, output: &Arc<MapOutput>) {
         let kept = &mut self.outputs()[map];

@@ -18,6 +18,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use twox_hash::XxHash64;
 
+use super::counter::Counter;
 use super::faults::Faults;
 use super::size::{compacted, data_size};
 use super::{BatchStream, MemoryPool};
@@ -122,7 +123,7 @@ pub struct SpillSite {
     pub parent: String,
     pub faults: Arc<Faults>,
     /// The metric of bytes written.
-    pub written: Arc<AtomicU64>,
+    pub written: Counter,
 }
 
 impl SpillSite {
@@ -140,7 +141,7 @@ pub struct SpillFile {
     path: PathBuf,
     end: Mutex<End>,
     faults: Arc<Faults>,
-    written: Arc<AtomicU64>,
+    written: Counter,
     _folder: Arc<TempFolder>,
 }
 
@@ -163,7 +164,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 }
 
 impl SpillFile {
-    fn create(folder: Arc<TempFolder>, faults: Arc<Faults>, written: Arc<AtomicU64>) -> Result<Self> {
+    fn create(folder: Arc<TempFolder>, faults: Arc<Faults>, written: Counter) -> Result<Self> {
         let path = folder.path()?.join(format!("{}.arrows", folder.files.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&path).map_err(|e| io(&path, &e))?;
         Ok(Self { path, end: Mutex::new(End { file, offset: 0 }), faults, written, _folder: folder })
@@ -184,7 +185,9 @@ impl SpillFile {
             return Err(Error::new(ErrorClass::Io, format!("{}: No space left on device (injected)", self.path.display())));
         }
         let mut end = self.end.lock().unwrap_or_else(|e| e.into_inner());
-        end.file.write_all(&bytes).map_err(|e| io(&self.path, &e))?;
+        // A write that failed may have left a part of its frame.
+        let at = SeekFrom::Start(end.offset);
+        end.file.seek(at).and_then(|_| end.file.write_all(&bytes)).map_err(|e| io(&self.path, &e))?;
         let frame = Frame {
             offset: end.offset,
             length: bytes.len() as u64,
@@ -299,7 +302,7 @@ mod tests {
 
     fn file(parent: &Path, faults: &str) -> SpillFile {
         let folder = Arc::new(TempFolder::new(parent.to_str().unwrap()));
-        SpillFile::create(folder, Faults::parse(faults).unwrap(), Arc::default()).unwrap()
+        SpillFile::create(folder, Faults::parse(faults).unwrap(), Counter::default()).unwrap()
     }
 
     #[test]

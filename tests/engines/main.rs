@@ -1,5 +1,6 @@
 //! Compiled and interpreted execution answer alike, whatever the threads and the size of batches.
 
+mod faults;
 mod memory;
 
 use wholestage::api::Session;

@@ -6,7 +6,7 @@ use wholestage::api::Session;
 use wholestage::base::{ErrorClass, Result};
 use wholestage::cli::answers::Answer;
 
-fn session(mode: &str, limit: &str, dir: &Path) -> Session {
+pub fn session(mode: &str, limit: &str, dir: &Path) -> Session {
     Session::builder()
         .config("execution.mode", mode)
         .config("memory.limit", limit)
@@ -17,14 +17,14 @@ fn session(mode: &str, limit: &str, dir: &Path) -> Session {
 }
 
 /// The answer, and how many bytes were spilled for it.
-fn answer_and_spill(session: &Session, sql: &str) -> (Result<Answer>, u64) {
+pub fn answer_and_spill(session: &Session, sql: &str) -> (Result<Answer>, u64) {
     let execution = session.sql(sql).unwrap().query_execution().unwrap();
     let answer = execution.collect().and_then(|rows| Answer::of(&execution.output(), rows));
     let metrics = execution.last_run().map(|run| run.metrics()).unwrap_or_default();
     (answer, metrics.iter().filter(|(_, name, _)| *name == "spillSize").map(|(.., bytes)| bytes).sum())
 }
 
-fn assert_nothing_left(session: &Session, dir: &Path, sql: &str) {
+pub fn assert_nothing_left(session: &Session, dir: &Path, sql: &str) {
     assert_eq!(session.memory().used(), 0, "memory held after {sql}");
     assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "files left after {sql}");
 }

@@ -4,7 +4,7 @@
 //! At the end the buffers (or the results computed from them) and the keys make the output.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar as ArrowScalar};
@@ -23,7 +23,7 @@ use crate::operators::SparkPlan;
 use crate::operators::execute::{bind, bind_all};
 use crate::operators::set_aside::{MOST_DEPTH, PARTS, SetAside};
 use crate::operators::stream::{make_batch, slices, true_only};
-use crate::rdd::{BatchStream, QueryContext, Rdd};
+use crate::rdd::{BatchStream, Counter, QueryContext, Rdd};
 
 /// Groups from which on a partial aggregation considers starting anew.
 const FLUSH_GROUPS: usize = 1 << 18;
@@ -64,7 +64,7 @@ struct Shared {
     merging: Option<(Bound, SchemaRef)>,
     reserves: bool,
     node: u64,
-    time: Arc<AtomicU64>,
+    time: Counter,
 }
 
 /// An aggregate bound to its input.

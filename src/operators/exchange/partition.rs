@@ -105,7 +105,7 @@ impl ShuffleDependency {
         let mut writer = MapWriter::new(self.partitioner.num_partitions(), self.node, &task.query);
         let mut state = SplitState::default();
         for batch in self.rdd.compute(partition, task)? {
-            task.query.check_cancelled()?;
+            task.check()?;
             for (reducer, piece) in self.partitioner.split(&batch?, partition, &mut state)? {
                 writer.push(reducer, piece)?;
             }

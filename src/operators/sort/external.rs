@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use arrow::array::{RecordBatch, UInt32Array};
@@ -16,7 +16,7 @@ use crate::expr::evaluate::evaluate_all;
 use crate::expr::{Expr, SortOrder};
 use crate::operators::stream::concat;
 use crate::rdd::spill::{FRAME_BYTES, SpillSite};
-use crate::rdd::{BatchStream, Frame, QueryContext, Reservation, SpillFile, data_size};
+use crate::rdd::{BatchStream, Counter, Frame, QueryContext, Reservation, SpillFile, data_size};
 
 /// Most runs that are merged at once.
 const MOST_RUNS: usize = 64;
@@ -31,7 +31,7 @@ pub struct Sorter {
     batch_size: usize,
     /// The plan node that reserves and spills, and its metric of time.
     node: u64,
-    time: Arc<AtomicU64>,
+    time: Counter,
 }
 
 impl Sorter {

@@ -1,7 +1,7 @@
 //! One task of a compiled part: its state, its tables, the loop over batches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrow::array::{Array, RecordBatch};
@@ -16,7 +16,7 @@ use crate::codegen::Sink;
 use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{SELECTION, Slot};
-use crate::rdd::{BatchStream, Reservation, TaskContext};
+use crate::rdd::{BatchStream, Counter, Reservation, TaskContext};
 use crate::runtime::select::SLACK;
 use crate::runtime::{AggregateTable, BatchView, Form, Input, JoinTable, Output, RowLayout, Status};
 
@@ -43,7 +43,7 @@ pub struct Task {
     early: Vec<EarlyPass>,
     batch_size: usize,
     /// The metric of time in compiled code.
-    time: Arc<AtomicU64>,
+    time: Counter,
     /// For the tables of groups.
     memory: Reservation,
 }
@@ -313,7 +313,7 @@ struct Stream {
     emitted: usize,
     ended: bool,
     /// The metric of rows given out.
-    rows: Arc<AtomicU64>,
+    rows: Counter,
     /// The interpreter's rows, once it took over.
     rest: Option<BatchStream>,
 }
