@@ -2,6 +2,24 @@
 
 use std::fmt::Write;
 
+/// Floats that keys of groups, joins and orders can be made of.
+pub trait KeyFloat {
+    /// The value itself, but 0.0 for -0.0 and one NaN for all.
+    fn canonical(self) -> Self;
+}
+
+macro_rules! key_float {
+    ($($t:ident)*) => {$(
+        impl KeyFloat for $t {
+            #[inline(always)]
+            fn canonical(self) -> Self {
+                if self.is_nan() { $t::NAN.abs() } else { self + 0.0 }
+            }
+        }
+    )*};
+}
+key_float!(f32 f64);
+
 /// A double as Java prints it: shortest digits that read back the same, plain from 1e-3 up to 1e7 with at least one fraction
 /// digit, else `1.0E10`.
 pub fn write_f64(value: f64, out: &mut String) {

@@ -11,6 +11,7 @@ use arrow::datatypes::{
     Int32Type, Int64Type, IntervalUnit, IntervalYearMonthType, TimeUnit, TimestampMicrosecondType,
 };
 
+use crate::base::number::KeyFloat;
 use crate::base::{Error, Result};
 use crate::runtime::hash;
 
@@ -38,8 +39,7 @@ macro_rules! float_image {
     ($($t:ty, $u:ty);*) => {$(
         impl Image for $t {
             fn image(self) -> u64 {
-                let canonical = if self.is_nan() { <$t>::NAN.abs() } else { self + 0.0 };
-                let bits = canonical.to_bits();
+                let bits = self.canonical().to_bits();
                 let sign = 1 << (<$u>::BITS - 1);
                 u64::from(if bits & sign == 0 { bits | sign } else { !bits })
             }
@@ -146,19 +146,6 @@ pub fn restore(data_type: &DataType, images: impl ExactSizeIterator<Item = u64>,
 
 fn unsupported(data_type: &DataType) -> Error {
     Error::internal(format!("values of type {data_type} are not of fixed width"))
-}
-
-/// Floats with one NaN and without -0.0; other arrays as they are.
-pub fn normalise_floats(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Float32 => {
-            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN.abs() } else { v + 0.0 }))
-        }
-        DataType::Float64 => {
-            Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN.abs() } else { v + 0.0 }))
-        }
-        _ => array.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray};
-use arrow::array::{DynComparator, make_comparator};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, DynComparator, ListArray, MapArray, StructArray, make_comparator,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp;
@@ -11,6 +12,7 @@ use arrow::datatypes::{DataType as ArrowType, Float32Type, Float64Type};
 
 use super::logic;
 use super::value::{Arg, Value, extent, union_nulls, wrap};
+use crate::base::number::KeyFloat;
 use crate::base::{Error, Result};
 use crate::expr::ComparisonOp;
 
@@ -95,7 +97,42 @@ fn nested(op: ComparisonOp, left: &Value, right: &Value, rows: usize) -> Result<
 /// # Errors
 /// Types that cannot be ordered.
 pub fn comparator(left: &ArrayRef, right: &ArrayRef) -> Result<DynComparator> {
-    let normal =
-        |a: &ArrayRef| if a.data_type().is_nested() || a.data_type().is_floating() { super::maths::normalize(a) } else { Ok(a.clone()) };
-    Ok(make_comparator(&normal(left)?, &normal(right)?, SortOptions { descending: false, nulls_first: true })?)
+    let options = SortOptions { descending: false, nulls_first: true };
+    Ok(make_comparator(&normalise_floats(left)?, &normalise_floats(right)?, options)?)
+}
+
+/// Values as keys are compared and hashed: floats with one NaN and without -0.0, inside arrays, maps and structs too.
+///
+/// # Errors
+/// Those of Arrow.
+pub fn normalise_floats(array: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match array.data_type() {
+        t if !has_floats(t) => array.clone(),
+        ArrowType::Float32 => Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(KeyFloat::canonical)),
+        ArrowType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(KeyFloat::canonical)),
+        ArrowType::List(field) => {
+            let list = array.as_list::<i32>();
+            Arc::new(ListArray::try_new(field.clone(), list.offsets().clone(), normalise_floats(list.values())?, list.nulls().cloned())?)
+        }
+        ArrowType::Struct(_) => Arc::new(normalise_fields(array.as_struct())?),
+        ArrowType::Map(field, sorted) => {
+            let map = array.as_map();
+            let entries = normalise_fields(map.entries())?;
+            Arc::new(MapArray::try_new(field.clone(), map.offsets().clone(), entries, map.nulls().cloned(), *sorted)?)
+        }
+        _ => array.clone(),
+    })
+}
+
+fn normalise_fields(structs: &StructArray) -> Result<StructArray> {
+    let columns = structs.columns().iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
+    Ok(StructArray::try_new_with_length(structs.fields().clone(), columns, structs.nulls().cloned(), structs.len())?)
+}
+
+fn has_floats(t: &ArrowType) -> bool {
+    match t {
+        ArrowType::List(field) | ArrowType::Map(field, _) => has_floats(field.data_type()),
+        ArrowType::Struct(fields) => fields.iter().any(|f| has_floats(f.data_type())),
+        t => t.is_floating(),
+    }
 }

@@ -9,6 +9,7 @@ use arrow::datatypes::{
 
 use twox_hash::XxHash64;
 
+use crate::base::number::KeyFloat;
 use crate::base::schema::MAX_LONG_PRECISION;
 use crate::base::{Error, Result};
 
@@ -68,13 +69,11 @@ trait RowHash: Copy {
     fn bytes(self, bytes: &[u8]) -> Self;
 
     fn double(self, value: f64) -> Self {
-        let value = if value == 0.0 { 0.0 } else { value };
-        self.long(if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() } as i64)
+        self.long(value.canonical().to_bits() as i64)
     }
 
     fn float(self, value: f32) -> Self {
-        let value = if value == 0.0 { 0.0 } else { value };
-        self.int(if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() } as i32)
+        self.int(value.canonical().to_bits() as i32)
     }
 
     /// A decimal of more than 18 digits: the shortest big-endian two's complement of its unscaled value.

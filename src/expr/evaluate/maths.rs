@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, StructArray};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType as ArrowType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 
@@ -136,7 +136,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], types: &[DataTy
             })?)
         }
         Greatest | Least => return extreme(args, function == Greatest, rows),
-        NormalizeFloat => return args[0].map(normalize),
+        NormalizeFloat => return args[0].map(comparison::normalise_floats),
         other => return Err(Error::internal(format!("`{}` is no function of numbers", other.name()))),
     };
     Ok(wrap(array, scalar))
@@ -265,26 +265,4 @@ fn extreme(args: &[Value], greatest: bool, rows: usize) -> Result<Value> {
         best = super::scatter::choose(&take, &Value::Array(candidate), &Value::Array(best))?;
     }
     Ok(wrap(best, scalar))
-}
-
-/// Floats with one NaN and no negative zero, inside arrays and structs too; other values as they are.
-pub(super) fn normalize(array: &ArrayRef) -> Result<ArrayRef> {
-    Ok(match array.data_type() {
-        ArrowType::Float32 => {
-            Arc::new(primitive::<Float32Type>(array)?.unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN } else { v + 0.0 }))
-        }
-        ArrowType::Float64 => {
-            Arc::new(primitive::<Float64Type>(array)?.unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v + 0.0 }))
-        }
-        ArrowType::List(field) => {
-            let list = array.as_list::<i32>();
-            Arc::new(ListArray::try_new(field.clone(), list.offsets().clone(), normalize(list.values())?, list.nulls().cloned())?)
-        }
-        ArrowType::Struct(fields) => {
-            let s = array.as_struct();
-            let columns = s.columns().iter().map(normalize).collect::<Result<Vec<_>>>()?;
-            Arc::new(StructArray::try_new_with_length(fields.clone(), columns, s.nulls().cloned(), s.len())?)
-        }
-        _ => array.clone(),
-    })
 }

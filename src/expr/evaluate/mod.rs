@@ -46,6 +46,7 @@ use std::collections::HashMap;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{FilterBuilder, FilterPredicate};
 
+pub use comparison::normalise_floats;
 pub use generate::{Generated, generate};
 use value::Value;
 

@@ -9,7 +9,8 @@ use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
 
 use crate::base::{Error, Result};
-use crate::operators::fixed_key::{hash_bytes, hash_wide, images, mix, normalise_floats, restore, width};
+use crate::expr::evaluate::normalise_floats;
+use crate::operators::fixed_key::{hash_bytes, hash_wide, images, mix, restore, width};
 
 /// Longest string that a view holds in itself.
 const INLINE: u32 = 12;
@@ -135,7 +136,7 @@ impl Stored {
                 DataType::BinaryView => Incoming::Bytes(column.as_binary_view().views(), column.as_binary_view().data_buffers()),
                 _ => return Err(mismatch()),
             },
-            Stored::Encoded(converter, _) => Incoming::Encoded(converter.convert_columns(&[normalise_floats(column)])?),
+            Stored::Encoded(converter, _) => Incoming::Encoded(converter.convert_columns(&[normalise_floats(column)?])?),
         })
     }
 

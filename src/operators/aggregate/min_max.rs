@@ -15,7 +15,7 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 
 use super::accumulators::{Accumulator, Rows, Seen, mismatch, real_nulls};
 use crate::base::Result;
-use crate::operators::fixed_key::normalise_floats;
+use crate::expr::evaluate::normalise_floats;
 
 /// # Errors
 /// `Internal` for types that cannot be ordered.
@@ -226,7 +226,7 @@ struct Encoded {
 
 impl Accumulator for Encoded {
     fn update(&mut self, rows: Rows, values: &ArrayRef) -> Result<()> {
-        let encoded = self.converter.convert_columns(&[normalise_floats(values)])?;
+        let encoded = self.converter.convert_columns(&[normalise_floats(values)?])?;
         let wanted = if self.max { Ordering::Greater } else { Ordering::Less };
         self.best.resize(rows.groups, None);
         rows.each_row(real_nulls(values), |group, row| {

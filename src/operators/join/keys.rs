@@ -6,7 +6,8 @@ use arrow::datatypes::DataType as ArrowType;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::base::{Error, Result};
-use crate::operators::fixed_key::{images, normalise_floats, width};
+use crate::expr::evaluate::normalise_floats;
+use crate::operators::fixed_key::{images, width};
 
 /// How keys of given types are held. Both sides of a join have the same key types, hence the same layout.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl KeyLayout {
                 None => columns[0].as_binary_view_opt().cloned().ok_or_else(|| unexpected(&columns[0]))?,
             }),
             KeyLayout::Rows(converter) => {
-                let columns: Vec<_> = columns.iter().map(normalise_floats).collect();
+                let columns = columns.iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
                 KeyValues::Rows(converter.convert_columns(&columns)?)
             }
         };

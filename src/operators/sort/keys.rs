@@ -9,7 +9,8 @@ use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::base::Result;
 use crate::expr::SortOrder;
-use crate::operators::fixed_key::{images, normalise_floats, width};
+use crate::expr::evaluate::normalise_floats;
+use crate::operators::fixed_key::{images, width};
 
 /// How the key columns of an ordering are encoded.
 pub struct SortKeys {
@@ -62,7 +63,7 @@ impl SortKeys {
                 Ok(EncodedKeys::Long(words))
             }
             Encoding::Bytes(converter) => {
-                let columns: Vec<ArrayRef> = columns.iter().map(normalise_floats).collect();
+                let columns = columns.iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
                 Ok(EncodedKeys::Bytes(converter.convert_columns(&columns)?))
             }
         }

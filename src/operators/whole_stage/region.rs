@@ -259,7 +259,9 @@ impl<'c> Region<'c> {
 /// Whether an operator is lowered with its input, rather than read as batches.
 pub fn lowerable(plan: &SparkPlan) -> bool {
     let compiled = |e: &Expr| support::expression(e).is_ok();
-    match &plan.operator {
+    // What it is not lowered with is read whole: columns that no expression uses as well.
+    let readable = |input: &SparkPlan| lowerable(input) || input.output().iter().all(|a| support::data_type(&a.data_type).is_ok());
+    let lowered = match &plan.operator {
         Operator::LocalLimit(_) => true,
         Operator::Filter(f) => compiled(&f.condition),
         Operator::Project(p) => p.list.iter().all(compiled),
@@ -268,7 +270,8 @@ pub fn lowerable(plan: &SparkPlan) -> bool {
         Operator::BroadcastHashJoin(j) => j.lowerable(),
         Operator::ShuffledHashJoin(j) => j.lowerable(),
         _ => false,
-    }
+    };
+    lowered && plan.children.iter().all(|c| readable(c))
 }
 
 /// The value that stands for a subquery's where code is only to be looked at.

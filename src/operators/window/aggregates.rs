@@ -23,10 +23,10 @@ use super::offset::{Seen, first_or_last};
 use crate::base::schema::arrow_schema;
 use crate::base::{DataType, Error, Result, Scalar, decimal};
 use crate::expr::aggregate::{Accumulate, Buffer, describe};
+use crate::expr::evaluate::normalise_floats;
 use crate::expr::evaluate::{evaluate, predicate};
 use crate::expr::{AggregateExpr, AggregateFunction};
 use crate::operators::aggregate::moments;
-use crate::operators::fixed_key::normalise_floats;
 use crate::operators::stream::make_batch;
 
 /// The results of a call, one per row.
@@ -257,7 +257,7 @@ fn extreme(input: &ArrayRef, chunk: &Chunk, frames: &Frames, wanted: Ordering) -
     if *input.data_type() == ArrowType::Null {
         return Ok(new_null_array(input.data_type(), input.len()));
     }
-    let compared = normalise_floats(input);
+    let compared = normalise_floats(input)?;
     let compare = make_comparator(&compared, &compared, SortOptions::default())?;
     let nulls = input.logical_nulls();
     let mut rows: Vec<Option<u32>> = Vec::with_capacity(input.len());
@@ -304,7 +304,7 @@ fn collect(values: &ArrayRef, frames: &Frames, set: bool) -> Result<ArrayRef> {
     let seen = Seen::new(values.logical_nulls().map(|n| n.into_inner()), values.len());
     let encoded = set.then(|| {
         let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
-        converter.convert_columns(&[normalise_floats(values)])
+        Ok::<_, crate::base::Error>(converter.convert_columns(&[normalise_floats(values)?])?)
     });
     let encoded = encoded.transpose()?;
     let (mut rows, mut offsets) = (vec![], vec![0i32]);

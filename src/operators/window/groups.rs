@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::partition;
 
 use crate::base::Result;
-use crate::operators::fixed_key::normalise_floats;
+use crate::expr::evaluate::normalise_floats;
 
 /// Whole window partitions, one after the other.
 pub struct Chunk {
@@ -54,6 +54,6 @@ pub fn equal_runs(keys: &[ArrayRef], rows: usize) -> Result<Vec<Range<usize>>> {
     if keys.is_empty() {
         return Ok(std::iter::once(0..rows).collect());
     }
-    let keys: Vec<ArrayRef> = keys.iter().map(normalise_floats).collect();
+    let keys = keys.iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
     Ok(partition(&keys)?.ranges())
 }
