@@ -105,13 +105,18 @@ fn explain_levels() {
         ("extended", "Analyzed Logical Plan"),
         ("formatted", "(1)"),
         ("cost", "Statistics"),
-        ("analyze", "numOutputRows"),
+        ("analyze", "number of output rows: 5"),
     ] {
         let text = prints(&["explain", "--level", level, "--data", "fixtures/sales", sql]);
         assert!(text.contains(expected), "{level}: {text}");
     }
     let json = prints(&["explain", "--json", "--data", "fixtures/sales", sql]);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
+    let json = prints(&["explain", "--json", "--level", "analyze", "--mode", "jit", "--data", "fixtures/sales", sql]);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["plan"]["metric_values"]["numOutputRows"], 5, "{json}");
+    assert_eq!(value["plan"]["metrics"]["numOutputRows"], "5", "{json}");
+    assert!(value["stages"][0]["metric_values"]["codeSize"].as_u64().is_some_and(|bytes| bytes > 0), "{json}");
     assert!(query(&format!("EXPLAIN {sql}")).contains("HashAggregate"));
 }
 

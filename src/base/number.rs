@@ -54,6 +54,39 @@ pub fn format_f64(value: f64) -> String {
     out
 }
 
+/// `8.0 MiB`, as Spark's `bytesToString`: the largest unit of which there are at least two.
+pub fn format_bytes(n: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let unit = (1..UNITS.len()).rev().find(|u| n >= 2 << (10 * u)).unwrap_or(0);
+    format!("{:.1} {}", n as f64 / (1u64 << (10 * unit)) as f64, UNITS[unit])
+}
+
+/// `1,234,567`.
+pub fn format_count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A time in nanoseconds as Spark's `msDurationToString` has it: `12 ms`, `1.5 s`, `2.0 m`, `1.00 h`; below ten milliseconds with
+/// two digits more.
+pub fn format_nanos(n: u64) -> String {
+    let ms = n as f64 / 1e6;
+    match ms {
+        _ if ms < 10.0 => format!("{ms:.2} ms"),
+        _ if ms < 1e3 => format!("{ms:.0} ms"),
+        _ if ms < 6e4 => format!("{:.1} s", ms / 1e3),
+        _ if ms < 3.6e6 => format!("{:.1} m", ms / 6e4),
+        _ => format!("{:.2} h", ms / 3.6e6),
+    }
+}
+
 fn write_special(value: f64, out: &mut String) -> bool {
     if value.is_nan() {
         out.push_str("NaN");
@@ -120,6 +153,14 @@ pub fn trim(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_in_words() {
+        assert_eq!([0, 2047, 8 << 20, u64::MAX].map(format_bytes), ["0.0 B", "2047.0 B", "8.0 MiB", "16.0 EiB"]);
+        assert_eq!([0, 999, 1000, 1_234_567].map(format_count), ["0", "999", "1,000", "1,234,567"]);
+        let times = [120_000, 12_400_000, 1_500_000_000, 90_000_000_000, 5_400_000_000_000];
+        assert_eq!(times.map(format_nanos), ["0.12 ms", "12 ms", "1.5 s", "1.5 m", "1.50 h"]);
+    }
 
     #[test]
     fn doubles_as_java_prints_them() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::listing::Listing;
-use super::{ScanPartition, ScanRequest, TableSource, TableStatistics};
+use super::{ScanPartition, ScanRequest, SelectedFiles, TableSource, TableStatistics};
 use crate::base::{Error, ErrorClass, Result, Schema};
 
 /// How a table is bucketed: `CLUSTERED BY (columns) SORTED BY (sort) INTO buckets BUCKETS`.
@@ -141,6 +141,10 @@ impl TableSource for BucketedTable {
 
     fn bucketing(&self) -> Option<&Bucketing> {
         Some(&self.bucketing)
+    }
+
+    fn selected_files(&self, request: &ScanRequest) -> Result<Option<SelectedFiles>> {
+        self.files.selected_files(request)
     }
 
     fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {

@@ -12,7 +12,7 @@ use super::convert::make_batch;
 use super::listing::Listing;
 use super::memory::projected_schema;
 use super::packing::{FileUnits, Piece, Unit, partition};
-use super::{BatchStream, ScanPartition, ScanRequest, TableSource, TableStatistics};
+use super::{BatchStream, ScanPartition, ScanRequest, SelectedFiles, TableSource, TableStatistics};
 use crate::base::{Field, Result, Scalar, Schema};
 use crate::expr::evaluate::scalar::to_array;
 
@@ -91,6 +91,10 @@ impl<F: ChunkFormat> TableSource for ChunkedTable<F> {
 
     fn statistics(&self) -> &TableStatistics {
         &self.statistics
+    }
+
+    fn selected_files(&self, request: &ScanRequest) -> Result<Option<SelectedFiles>> {
+        self.listing.selected(&self.schema, request).map(Some)
     }
 
     fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {

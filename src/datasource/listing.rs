@@ -1,11 +1,12 @@
 //! Which files a path names, and the partition columns in their folders.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{RecordBatch, new_null_array};
 
-use super::ScanRequest;
 use super::convert::{batch_schema, make_batch};
+use super::{ScanRequest, SelectedFiles};
 use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar, Schema, calendar};
 use crate::expr::Expr;
 use crate::expr::evaluate::scalar::list_to_array;
@@ -94,6 +95,17 @@ impl Listing {
             keep.iter_mut().enumerate().for_each(|(i, k)| *k &= passes.value(i));
         }
         Ok(keep)
+    }
+
+    /// How much [`Self::select`] selects.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn selected(&self, schema: &Schema, request: &ScanRequest) -> Result<SelectedFiles> {
+        let keep = self.select(schema, request)?;
+        let kept: Vec<&DataFile> = self.files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file).collect();
+        let values: HashSet<&[Scalar]> = kept.iter().map(|f| f.partition_values.as_slice()).collect();
+        Ok(SelectedFiles { files: kept.len() as u64, bytes: kept.iter().map(|f| f.size).sum(), partitions: values.len() as u64 })
     }
 
     /// One row per file: its partition values in their places in `schema`, NULLs in all other columns.

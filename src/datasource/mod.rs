@@ -69,6 +69,24 @@ pub trait TableSource: Debug + Send + Sync {
     /// # Errors
     /// `PathNotFound`, `Io`, `MalformedData`, naming the file.
     fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>>;
+
+    /// The files that such a scan reads, parts of files pruned by data filters aside; `None` where there are no files.
+    ///
+    /// # Errors
+    /// Those of evaluating the filters over partition columns.
+    fn selected_files(&self, _request: &ScanRequest) -> Result<Option<SelectedFiles>> {
+        Ok(None)
+    }
+}
+
+/// How much a scan selects of a table's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SelectedFiles {
+    pub files: u64,
+    /// Of whole files.
+    pub bytes: u64,
+    /// Combinations of partition values; 1 without partition columns.
+    pub partitions: u64,
 }
 
 /// What a scan is asked for.

@@ -14,7 +14,7 @@ use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, Settings, warnin
 use crate::datasource::BatchStream;
 use crate::expr::evaluate::scalar;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
-use crate::operators::{Operator, SparkPlan, collect, whole_stage};
+use crate::operators::{Metric, Operator, SparkPlan, collect, whole_stage};
 use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain, explain_json};
 use crate::rdd::{QueryContext, Rdd};
 
@@ -31,6 +31,23 @@ pub struct PhaseTimings {
     pub compile_median: Duration,
     /// The last action: subqueries, broadcasts, shuffles, result.
     pub run: Duration,
+}
+
+/// What an operator of a plan has counted in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorMetrics {
+    /// The number of the plan node.
+    pub node: u64,
+    /// Spark's name of the operator.
+    pub operator: &'static str,
+    pub metrics: Vec<(Metric, u64)>,
+}
+
+impl OperatorMetrics {
+    /// The metric of Spark's key `key`, if it was counted.
+    pub fn get(&self, key: &str) -> Option<u64> {
+        self.metrics.iter().find(|(metric, _)| metric.key == key).map(|(_, value)| *value)
+    }
 }
 
 /// A query and everything known about it.
@@ -186,6 +203,23 @@ impl QueryExecution {
         self.lock(&self.last_run).clone()
     }
 
+    /// What the operators of the last action have counted so far, in the order of EXPLAIN, subqueries last; empty before there was
+    /// one. May be asked while it runs.
+    pub fn metrics(&self) -> Vec<OperatorMetrics> {
+        let (Some(context), Ok(physical)) = (self.last_run(), self.physical()) else { return vec![] };
+        let mut all: Vec<OperatorMetrics> = vec![];
+        for root in [&physical.executed_plan].into_iter().chain(physical.subqueries.iter().map(|s| &s.executed_plan)) {
+            root.visit(&mut |node| {
+                // A reused exchange stands above the one that it reuses.
+                let metrics = node.metrics(&context);
+                if !metrics.is_empty() && all.iter().all(|known| known.node != node.id) {
+                    all.push(OperatorMetrics { node: node.id, operator: node.name(), metrics });
+                }
+            });
+        }
+        all
+    }
+
     /// A new run: subqueries answered, broadcasts started.
     fn start(&self) -> Result<(Arc<QueryContext>, &Arc<SparkPlan>)> {
         let physical = self.physical()?;
@@ -329,7 +363,7 @@ impl QueryExecution {
     /// Those of planning, and of running where it is run.
     pub fn explain_json(&self, analyze: bool) -> Result<String> {
         let context = if analyze { self.analyzed_run()? } else { None };
-        let metrics = metrics_by_node(context.as_deref());
+        let metrics = |plan: &SparkPlan| context.as_ref().map(|context| plan.metrics(context)).unwrap_or_default();
         let details = Details { code: &|_| Ok(String::new()), metrics: &metrics };
         Ok(explain_json(self.physical()?, &self.settings, analyze.then_some(&details)))
     }
@@ -356,7 +390,7 @@ impl QueryExecution {
             Some(context) => Ok(whole_stage::compile(stage, context)?.clif().to_string()),
             None => Ok(String::new()),
         };
-        let metrics = metrics_by_node(context.as_deref());
+        let metrics = |plan: &SparkPlan| context.as_ref().map(|context| plan.metrics(context)).unwrap_or_default();
         let details = Details { code: &code, metrics: &metrics };
         Ok(explain(&self.query, self.optimized()?, self.physical()?, level, &self.settings, &details))
     }
@@ -368,23 +402,6 @@ struct Ending(Arc<QueryContext>);
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.release();
-    }
-}
-
-/// The metrics of a run by node, as they are shown.
-fn metrics_by_node(context: Option<&QueryContext>) -> impl Fn(u64) -> Vec<(String, String)> + use<> {
-    let all = context.map(QueryContext::metrics).unwrap_or_default();
-    move |node| {
-        let of_node = all.iter().filter(|(id, ..)| *id == node);
-        of_node.map(|(_, name, value)| (name.to_string(), metric_text(name, *value))).collect()
-    }
-}
-
-/// Times are kept in nanoseconds and shown in milliseconds.
-fn metric_text(name: &str, value: u64) -> String {
-    match name.ends_with("Time") {
-        true => format!("{:.2} ms", value as f64 / 1e6),
-        false => value.to_string(),
     }
 }
 

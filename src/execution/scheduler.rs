@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::task::run_task;
 use crate::base::settings::STAGE_MAX_ATTEMPTS;
 use crate::base::{Error, ErrorClass, Result};
+use crate::rdd::counter::Tally;
 use crate::rdd::{Dependency, JobRunner, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext};
 
 /// Plans nest deeply in adversarial queries; the default of 2 MB is little for unoptimised builds.
@@ -93,7 +94,11 @@ impl Scheduler {
         let drive = || {
             while let Some(shuffle) = stages.get(next.fetch_add(1, Ordering::Relaxed)) {
                 shuffle.materialise(|missing| {
-                    let work = |partition, task: &TaskContext| shuffle.run_map_task(partition, task);
+                    let work = |partition, task: &TaskContext| {
+                        // What a lost output's task counts is taken back: it counted when the output was made first.
+                        let _counted = shuffle.was_made(partition).then(Tally::begin);
+                        shuffle.run_map_task(partition, task)
+                    };
                     self.run_stage(Workers::Pool, &shuffle.rdd, missing, context, work)
                 })?;
             }

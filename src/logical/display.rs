@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use super::BoundQuery;
 use super::plan::{Join, JoinHintStrategy, JoinType, LogicalPlan, RepartitionKind, SetOperation, SubqueryKind};
 use super::statistics::estimate;
+use crate::base::number::format_bytes;
 use crate::expr::{Expr, SubqueryId};
 
 impl LogicalPlan {
@@ -252,7 +253,7 @@ fn lines(plan: &LogicalPlan) -> Vec<String> {
 fn statistics(plan: &LogicalPlan) -> String {
     let statistics = estimate(plan);
     let rows = statistics.row_count.map(|r| format!(", rowCount={}", count(r))).unwrap_or_default();
-    format!(", Statistics(sizeInBytes={}{rows})", bytes(statistics.size_bytes))
+    format!(", Statistics(sizeInBytes={}{rows})", format_bytes(statistics.size_bytes))
 }
 
 /// A tree already drawn, below a node at `last` but a level deeper than children would be.
@@ -264,13 +265,6 @@ fn inner_tree(text: &str, last: &mut Vec<bool>, out: &mut String) {
         let _ = writeln!(out, "{}{line}", if i == 0 { prefix } else { prefix.replace("+- ", "   ") });
     }
     last.pop();
-}
-
-/// `8.0 MiB`, as Spark's `bytesToString`: the largest unit of which there are at least two.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let unit = (1..UNITS.len()).rev().find(|u| n >= 2 << (10 * u)).unwrap_or(0);
-    format!("{:.1} {}", n as f64 / (1u64 << (10 * unit)) as f64, UNITS[unit])
 }
 
 /// `1.23E+4`, plain below a thousand.
@@ -288,11 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_in_words() {
-        assert_eq!(bytes(0), "0.0 B");
-        assert_eq!(bytes(2047), "2047.0 B");
-        assert_eq!(bytes(8 << 20), "8.0 MiB");
-        assert_eq!(bytes(u64::MAX), "16.0 EiB");
+    fn row_counts_in_words() {
         assert_eq!(count(12_345.0), "1.23E+4");
         assert_eq!(count(7.0), "7");
     }

@@ -10,7 +10,7 @@ use crate::rdd::{QueryContext, Rdd};
 
 impl SparkPlan {
     /// Describes the computation; runs nothing but broadcasts (in the background) and the input of range exchanges, whose bounds
-    /// are sampled. Every operator's rows are counted into its metric `numOutputRows`, and a cancelled query ends at the next batch.
+    /// are sampled. Operators' rows are counted into their metrics, and a cancelled query ends at the next batch.
     ///
     /// # Errors
     /// What planning scans and binding expressions meets; what a broadcast or a sampled input meets.
@@ -46,7 +46,7 @@ impl SparkPlan {
                 Operator::WholeStageCodegen(o) => return o.execute(self, context),
                 Operator::InputAdapter => return self.child().execute(context),
             };
-            Ok(self.watch(rdd, context))
+            Ok(self.watch(rdd))
         })
     }
 
@@ -81,10 +81,12 @@ impl SparkPlan {
     }
 
     /// The same partitions, with rows counted for this node, empty batches dropped and cancellation checked at each batch.
-    pub fn watch(&self, rdd: Rdd, context: &QueryContext) -> Rdd {
-        let rows = context.metric(self.id, "numOutputRows");
+    pub fn watch(&self, rdd: Rdd) -> Rdd {
+        let (node, key) = (self.id, self.operator.rows_key());
         Rdd::new(rdd.name().to_string(), rdd.num_partitions(), rdd.dependencies().to_vec(), move |p, task| {
-            let (query, rows) = (task.query.clone(), rows.clone());
+            let query = task.query.clone();
+            // What never runs, since compiled code runs in its place, has no count.
+            let rows = key.map(|key| query.metric(node, key)).unwrap_or_default();
             query.check_cancelled()?;
             let batches = rdd.compute(p, task)?;
             Ok(Box::new(batches.filter_map(move |batch| match batch.and_then(|b| query.check_cancelled().map(|()| b)) {

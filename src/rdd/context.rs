@@ -152,6 +152,12 @@ impl QueryContext {
         drop(shared);
     }
 
+    /// The counters of plan node `node`, by name.
+    pub fn metrics_of(&self, node: u64) -> Vec<(&'static str, u64)> {
+        let all = self.metrics.lock().unwrap_or_else(|e| e.into_inner());
+        all.iter().filter(|((of, _), _)| *of == node).map(|((_, name), value)| (*name, value.load(Ordering::Relaxed))).collect()
+    }
+
     /// All counters, by node and name.
     pub fn metrics(&self) -> Vec<(u64, &'static str, u64)> {
         let mut all: Vec<_> =

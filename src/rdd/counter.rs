@@ -52,6 +52,15 @@ impl Tally {
     pub fn keep(mut self) {
         self.kept = true;
     }
+
+    /// Keeps what was added if the try around this one, on the same thread, is kept.
+    pub fn pass_on(mut self) {
+        self.kept = true;
+        let added = ADDED.take();
+        if let (Some(outer), Some(added)) = (&mut self.outer, added) {
+            outer.extend(added);
+        }
+    }
 }
 
 impl Drop for Tally {
@@ -80,6 +89,13 @@ mod tests {
         kept.keep();
         counter.fetch_add(10, order);
         assert_eq!(counter.load(order), 121);
+        let part = Tally::begin();
+        counter.fetch_add(1000, order);
+        part.pass_on();
+        let part = Tally::begin();
+        counter.fetch_add(10_000, order);
+        drop(part);
+        assert_eq!(counter.load(order), 1121);
         drop(failing);
         assert_eq!(counter.load(order), 101);
         counter.fetch_add(1, order);

@@ -1,5 +1,6 @@
 //! Shuffles: what map tasks leave for the tasks after the stage boundary, in memory or in spill files.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -20,6 +21,8 @@ pub struct ShuffleDependency {
     pub partitioner: Partitioner,
     /// Of each map task, once it has run.
     outputs: Mutex<Vec<Option<Arc<MapOutput>>>>,
+    /// Map tasks that have run before: what they count when their output was lost has been counted.
+    counted: Mutex<HashSet<usize>>,
     /// Held while the map stage runs, so that concurrent jobs over one lineage run it once.
     running: Mutex<()>,
 }
@@ -34,6 +37,7 @@ impl ShuffleDependency {
             outputs: Mutex::new(vec![None; rdd.num_partitions()]),
             rdd,
             partitioner,
+            counted: Mutex::default(),
             running: Mutex::new(()),
         })
     }
@@ -57,9 +61,15 @@ impl ShuffleDependency {
         if !missing.is_empty() {
             let made = run(&missing)?;
             let mut outputs = self.outputs();
+            self.counted.lock().unwrap_or_else(|e| e.into_inner()).extend(&missing);
             missing.into_iter().zip(made).for_each(|(map, output)| outputs[map] = Some(output));
         }
         Ok(())
+    }
+
+    /// Whether a map task's output was there before.
+    pub fn was_made(&self, map: usize) -> bool {
+        self.counted.lock().unwrap_or_else(|e| e.into_inner()).contains(&map)
     }
 
     /// Rows written by all map tasks; `None` before they have run.
@@ -221,6 +231,11 @@ impl MapWriter {
         let limited = self.kept.reservation.limited();
         self.kept.batches[reducer].push(if limited { compacted(&batch)? } else { batch });
         Ok(())
+    }
+
+    /// What there is so far, for all reducers.
+    pub fn written(&self) -> Size {
+        self.sizes.iter().fold(Size::default(), |all, one| Size { rows: all.rows + one.rows, bytes: all.bytes + one.bytes })
     }
 
     pub fn finish(self) -> Arc<MapOutput> {

@@ -110,22 +110,6 @@ fn what_fails_each_time_is_one_clear_error() {
 }
 
 #[test]
-fn what_a_failed_try_counted_does_not_count() {
-    let dir = tempfile::tempdir().unwrap();
-    for mode in ["interpreted", "jit"] {
-        let counts = |faults: &str| {
-            let session = session(mode, "0", dir.path());
-            session.set("execution.faults", faults).unwrap();
-            let execution = session.sql(&queries()[3]).unwrap().query_execution().unwrap();
-            execution.collect().unwrap();
-            let metrics = execution.last_run().unwrap().metrics();
-            metrics.into_iter().filter(|(_, name, _)| *name == "numOutputRows").map(|(.., rows)| rows).collect::<Vec<_>>()
-        };
-        assert_eq!(counts(""), counts("task:1,panic:2"), "{mode}");
-    }
-}
-
-#[test]
 fn streams_try_tasks_again_until_rows_have_left() {
     let dir = tempfile::tempdir().unwrap();
     let sql = format!("SELECT id FROM (SELECT /*+ REPARTITION(3) */ * FROM {ROWS})");

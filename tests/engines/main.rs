@@ -2,6 +2,7 @@
 
 mod faults;
 mod memory;
+mod metrics;
 
 use wholestage::api::Session;
 use wholestage::base::Result;

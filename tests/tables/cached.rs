@@ -139,15 +139,8 @@ fn batches_are_passed_over_by_their_bounds() -> Result<()> {
             let query = frame.clone().filter(col("id").geq(37).and(col("v").lt(45)))?;
             let execution = query.query_execution()?;
             let count: usize = execution.collect()?.iter().map(|b| b.num_rows()).sum();
-            let mut scan = None;
-            execution.executed_plan()?.visit(&mut |node| {
-                if node.name() == "InMemoryTableScan" {
-                    scan = Some(node.id);
-                }
-            });
-            let metrics = execution.last_run().unwrap().metrics();
-            let read = metrics.into_iter().find(|(id, name, _)| Some(*id) == scan && *name == "numOutputRows").unwrap().2;
-            Ok((count.to_string(), read))
+            let scan = execution.metrics().into_iter().find(|m| m.operator == "InMemoryTableScan").unwrap();
+            Ok((count.to_string(), scan.get("numOutputRows").unwrap()))
         };
         assert_eq!(scanned(&session, "true")?, ("7".to_string(), 20));
         assert_eq!(scanned(&session, "false")?, ("7".to_string(), 100));

@@ -15,7 +15,7 @@ use self::footer::{FileFooter, ParquetFile};
 use super::listing::Listing;
 use super::prune::BlockColumn;
 use super::statistics::Bounds;
-use super::{ColumnStatistics, ScanPartition, ScanRequest, TableSource, TableStatistics};
+use super::{ColumnStatistics, ScanPartition, ScanRequest, SelectedFiles, TableSource, TableStatistics};
 use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar, Schema};
 
 /// A table of Parquet files.
@@ -67,6 +67,10 @@ impl TableSource for ParquetTable {
 
     fn supports_pushdown(&self) -> bool {
         true
+    }
+
+    fn selected_files(&self, request: &ScanRequest) -> Result<Option<SelectedFiles>> {
+        self.listing.selected(&self.schema, request).map(Some)
     }
 
     fn plan_scan(&self, request: &ScanRequest) -> Result<Vec<Arc<dyn ScanPartition>>> {

@@ -246,7 +246,10 @@ fn results(shared: Arc<Shared>, depth: u32, mut input: BatchStream, query: Arc<Q
                     Some((_, schema)) if depth < MOST_DEPTH => {
                         let full = std::mem::replace(&mut state, State::new(bound)?);
                         memory.free();
-                        let aside = aside.get_or_insert_with(|| SetAside::new(depth, shared.node, &query));
+                        let aside = aside.get_or_insert_with(|| {
+                            query.metric(shared.node, "numTasksFallBacked").fetch_add(u64::from(depth == 0), Ordering::Relaxed);
+                            SetAside::new(depth, shared.node, &query)
+                        });
                         aside.push(&full.into_buffers(bound, schema)?, bound.key_types.len())?;
                     }
                     _ => memory.resize(wanted)?,

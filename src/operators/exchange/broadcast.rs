@@ -1,26 +1,31 @@
 //! Interpreted face of BroadcastExchange: rows collected once and shared with all tasks.
 
 use std::any::Any;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 
 use super::BroadcastExchange;
+use crate::base::number::format_bytes;
 use crate::base::schema::arrow_schema;
 use crate::base::settings::MAX_BROADCAST_TABLE_SIZE;
 use crate::base::{Attribute, Error, ErrorClass, Result};
 use crate::expr::Expr;
-use crate::logical::display::bytes as in_words;
 use crate::operators::SparkPlan;
 use crate::operators::join::JoinIndex;
+use crate::operators::metrics::OUTPUT_ROWS;
 use crate::rdd::context::Future;
-use crate::rdd::{QueryContext, Rdd, data_size};
+use crate::rdd::{Counter, QueryContext, Rdd, data_size};
 
 /// Spark's limit on the rows of a broadcast.
 const MAX_BROADCAST_ROWS: usize = 512_000_000;
 
 /// The rows of a broadcast, with what its users made of them for lookups.
 pub struct BroadcastRelation {
+    /// Time that users took to make lookups of the rows.
+    build_time: Counter,
     /// All rows, in order of the partitions they come from.
     pub batches: Vec<RecordBatch>,
     /// The columns of the batches.
@@ -32,8 +37,16 @@ pub struct BroadcastRelation {
 }
 
 impl BroadcastRelation {
-    pub fn new(batches: Vec<RecordBatch>, attributes: Vec<Attribute>) -> Arc<Self> {
-        Arc::new(Self { batches, attributes, index: OnceLock::new(), compiled: Default::default() })
+    pub fn new(batches: Vec<RecordBatch>, attributes: Vec<Attribute>, build_time: Counter) -> Arc<Self> {
+        Arc::new(Self { build_time, batches, attributes, index: OnceLock::new(), compiled: Default::default() })
+    }
+
+    /// Makes a lookup of the rows, which counts as time to build the broadcast.
+    pub fn build<T>(&self, make: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let made = make();
+        self.build_time.fetch_add(start.elapsed().as_nanos() as u64, Relaxed);
+        made
     }
 
     /// The rows by key, indexed on first use. All users of a relation have the same `keys`, bound to its attributes.
@@ -42,7 +55,7 @@ impl BroadcastRelation {
     /// Those of [`JoinIndex::build`].
     pub fn join_index(&self, keys: &[Expr]) -> Result<Arc<JoinIndex>> {
         let build = || JoinIndex::build(&arrow_schema(&self.attributes), &self.batches, keys).map(Arc::new);
-        self.index.get_or_init(build).clone()
+        self.index.get_or_init(|| self.build(build)).clone()
     }
 
     pub fn num_rows(&self) -> usize {
@@ -74,10 +87,12 @@ impl BroadcastExchange {
 }
 
 fn collect(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<BroadcastRelation>> {
+    let start = Instant::now();
     let rdd = plan.child().execute(context)?;
     let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
     let batches: Vec<RecordBatch> = context.runner.run_job(&rdd, &partitions, context)?.into_iter().flatten().collect();
-    let relation = BroadcastRelation::new(batches, plan.output());
+    context.metric(plan.id, "collectTime").store(start.elapsed().as_nanos() as u64, Relaxed);
+    let relation = BroadcastRelation::new(batches, plan.output(), context.metric(plan.id, "buildTime"));
     let (rows, bytes) = (relation.num_rows(), relation.batches.iter().map(data_size).sum::<usize>());
     let limit = context.settings.bytes(&MAX_BROADCAST_TABLE_SIZE);
     if rows >= MAX_BROADCAST_ROWS {
@@ -91,12 +106,12 @@ fn collect(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<Bro
             ErrorClass::ResourceExhausted,
             format!(
                 "Cannot broadcast the table that is larger than {}: {}. The limit is `sql.maxBroadcastTableSize`.",
-                in_words(limit.max(0) as u64),
-                in_words(bytes as u64)
+                format_bytes(limit.max(0) as u64),
+                format_bytes(bytes as u64)
             ),
         ));
     }
-    context.metric(plan.id, "numOutputRows").store(rows as u64, std::sync::atomic::Ordering::Relaxed);
-    context.metric(plan.id, "dataSize").store(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+    context.metric(plan.id, OUTPUT_ROWS).store(rows as u64, Relaxed);
+    context.metric(plan.id, "dataSize").store(bytes as u64, Relaxed);
     Ok(relation)
 }

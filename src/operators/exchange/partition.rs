@@ -1,6 +1,8 @@
 //! Dealing rows out to reducers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -104,11 +106,23 @@ impl ShuffleDependency {
     pub fn run_map_task(&self, partition: usize, task: &TaskContext) -> Result<Arc<MapOutput>> {
         let mut writer = MapWriter::new(self.partitioner.num_partitions(), self.node, &task.query);
         let mut state = SplitState::default();
+        let mut time = Duration::ZERO;
         for batch in self.rdd.compute(partition, task)? {
             task.check()?;
-            for (reducer, piece) in self.partitioner.split(&batch?, partition, &mut state)? {
+            let (batch, start) = (batch?, Instant::now());
+            for (reducer, piece) in self.partitioner.split(&batch, partition, &mut state)? {
                 writer.push(reducer, piece)?;
             }
+            time += start.elapsed();
+        }
+        // Rows kept where they are, to find the bounds of ranges, are dealt out later.
+        if !matches!(self.partitioner, Partitioner::Same { .. }) {
+            let (metric, written) = (|key| task.query.metric(self.node, key), writer.written());
+            metric("numPartitions").store(self.partitioner.num_partitions() as u64, Relaxed);
+            metric("shuffleWriteTime").fetch_add(time.as_nanos() as u64, Relaxed);
+            metric("shuffleRecordsWritten").fetch_add(written.rows, Relaxed);
+            metric("shuffleBytesWritten").fetch_add(written.bytes, Relaxed);
+            metric("dataSize").fetch_add(written.bytes, Relaxed);
         }
         Ok(writer.finish())
     }

@@ -24,6 +24,6 @@ impl InMemoryTableScan {
             buckets: None,
             data_filters: if prunes { &self.filters } else { &[] },
         };
-        scan(plan.name(), &scanned, context)
+        scan(plan.name(), &scanned, plan, context)
     }
 }

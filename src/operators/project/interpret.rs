@@ -31,7 +31,7 @@ impl Project {
         let rdd = match narrowed {
             Some(rdd) => {
                 input = columns.iter().map(|i| input[*i].clone()).collect();
-                child.watch(rdd, context)
+                child.watch(rdd)
             }
             None => child.execute(context)?,
         };

@@ -1,6 +1,8 @@
 //! Interpreted face.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -28,11 +30,11 @@ pub struct Scanned<'a> {
     pub buckets: Option<BucketRequest>,
 }
 
-/// The partitions that the source plans.
+/// The partitions that the source plans, for plan node `plan`.
 ///
 /// # Errors
 /// Those of [`TableSource::plan_scan`].
-pub fn scan(name: impl Into<String>, scanned: &Scanned, context: &Arc<QueryContext>) -> Result<Rdd> {
+pub fn scan(name: impl Into<String>, scanned: &Scanned, plan: &SparkPlan, context: &Arc<QueryContext>) -> Result<Rdd> {
     let position = |a: &Attribute| scanned.columns.iter().position(|c| c.id == a.id);
     let column = |a: &Attribute| position(a).ok_or_else(|| Error::internal(format!("the source of a scan has no column {a}")));
     let request = ScanRequest {
@@ -42,11 +44,28 @@ pub fn scan(name: impl Into<String>, scanned: &Scanned, context: &Arc<QueryConte
         buckets: scanned.buckets.clone(),
         settings: context.settings.clone(),
     };
+    let start = Instant::now();
     let partitions = scanned.source.plan_scan(&request)?;
-    let schema = arrow_schema(scanned.output);
+    if let Some(files) = scanned.source.selected_files(&request)? {
+        context.metric(plan.id, "metadataTime").fetch_add(start.elapsed().as_nanos() as u64, Relaxed);
+        // A compiled stage plans the scan once more for the interpreter, in case.
+        context.metric(plan.id, "numFiles").store(files.files, Relaxed);
+        context.metric(plan.id, "filesSize").store(files.bytes, Relaxed);
+        if scanned.source.partition_columns() > 0 {
+            context.metric(plan.id, "numPartitions").store(files.partitions, Relaxed);
+        }
+    }
+    let (schema, time) = (arrow_schema(scanned.output), context.metric(plan.id, "scanTime"));
     Ok(Rdd::new(name, partitions.len(), vec![], move |p, _| {
-        let schema = schema.clone();
-        Ok(Box::new(partitions[p].open()?.map(move |batch| with_schema(batch?, &schema))))
+        let (schema, time) = (schema.clone(), time.clone());
+        let mut batches = partitions[p].open()?;
+        let timed = std::iter::from_fn(move || {
+            let start = Instant::now();
+            let batch = batches.next();
+            time.fetch_add(start.elapsed().as_nanos() as u64, Relaxed);
+            batch
+        });
+        Ok(Box::new(timed.map(move |batch| with_schema(batch?, &schema))))
     }))
 }
 
@@ -55,7 +74,7 @@ impl FileScan {
     ///
     /// # Errors
     /// Those of [`TableSource::plan_scan`].
-    pub fn execute(&self, _plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+    pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let scanned = Scanned {
             source: self.source.as_ref(),
             columns: &self.table_output,
@@ -64,7 +83,7 @@ impl FileScan {
             data_filters: &self.data_filters,
             buckets: self.bucket_request(),
         };
-        scan(format!("FileScan {}", self.name), &scanned, context)
+        scan(format!("FileScan {}", self.name), &scanned, plan, context)
     }
 }
 

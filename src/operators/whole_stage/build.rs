@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use super::region::JoinObject;
 use crate::base::{Error, Result};
 use crate::expr::evaluate::evaluate_all;
-use crate::rdd::{Rdd, TaskContext};
+use crate::rdd::{Rdd, TaskContext, data_size};
 use crate::runtime::JoinTable;
 use crate::runtime::join_build::{self, BuildBatch, BuildSpec};
 
@@ -23,17 +23,21 @@ pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task
         let relation = join.build.execute_broadcast(&task.query)?;
         // Joins that share a broadcast have the same keys, but may want its rows or only its keys.
         let made = relation.compiled[usize::from(join.set)].get_or_init(|| {
-            let table = table(join, &relation.batches, task)?;
+            let table = relation.build(|| table(join, &relation.batches, task))?;
             Ok(Arc::new(table) as Arc<dyn Any + Send + Sync>)
         });
         return made.clone()?.downcast().map_err(|_| Error::internal("a broadcast's join table is something else"));
     };
     let batches = build.compute(partition, task)?.collect::<Result<Vec<_>>>()?;
-    Ok(Arc::new(table(join, &batches, task)?))
+    let start = Instant::now();
+    let table = table(join, &batches, task)?;
+    task.query.metric(join.node, "buildTime").fetch_add(start.elapsed().as_nanos() as u64, Relaxed);
+    let bytes: usize = batches.iter().map(data_size).sum();
+    task.query.metric(join.node, "buildDataSize").fetch_add(bytes as u64, Relaxed);
+    Ok(Arc::new(table))
 }
 
 fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Result<JoinTable> {
-    let start = Instant::now();
     let batches = batches.iter().map(|batch| {
         let keys = evaluate_all(&join.keys, batch)?;
         let columns = if join.set {
@@ -46,7 +50,5 @@ fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Resu
     });
     let batches = batches.collect::<Result<Vec<_>>>()?;
     let spec = BuildSpec { layout: &join.layout, integer_keys: &join.integer_keys, set: join.set, shared: join.broadcast };
-    let table = join_build::build(&spec, &batches, task.query.settings.threads())?;
-    task.query.metric(join.node, "buildTime").fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-    Ok(table)
+    join_build::build(&spec, &batches, task.query.settings.threads())
 }

@@ -84,6 +84,8 @@ pub struct Region<'c> {
     /// The operator whose batches the first pipeline reads.
     pub input: Option<Arc<SparkPlan>>,
     pub pipelines: Vec<Pipeline>,
+    /// The operators that the pipelines but the last end in.
+    pub sinks: Vec<u64>,
     pub objects: Vec<Object>,
     /// Objects whose rows the pipelines after the first read: of pipeline `i + 1`, the object's place.
     pub row_sources: Vec<usize>,
@@ -125,6 +127,7 @@ impl<'c> Region<'c> {
             layout: StateLayout::new(),
             input: None,
             pipelines: vec![],
+            sinks: vec![],
             objects: vec![],
             row_sources: vec![],
             output: 0,
@@ -219,6 +222,7 @@ impl<'c> Region<'c> {
         attributes: Vec<Attribute>,
     ) -> Result<()> {
         self.end_pipeline(plan.name().to_string(), Sink::Aggregate(Box::new(sink)))?;
+        self.sinks.push(plan.id);
         self.row_sources.push(self.objects.len());
         self.objects.push(object);
         self.bounds = vec![None; columns.len()];

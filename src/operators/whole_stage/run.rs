@@ -14,8 +14,10 @@ use crate::rdd::{Dependency, QueryContext, Rdd};
 /// What the tasks of a part share.
 pub struct Shared {
     pub stage: Stage,
-    /// The plan node whose metrics the part's are.
-    pub node: u64,
+    /// The operator whose rows come out of the part.
+    pub rows_of: Option<u64>,
+    /// The WholeStageCodegen node, whose metrics tell of code and calls, of all parts together.
+    pub stage_node: u64,
     pub input: Rdd,
     /// The build sides of shuffled joins, in order of the join objects.
     pub builds: Vec<Option<Rdd>>,
@@ -30,13 +32,13 @@ impl WholeStageCodegen {
         if context.settings.text(&settings::MODE) == "interpreted" {
             return plan.child().execute(context);
         }
-        self.execute_part(plan.child(), context)
+        self.execute_part(plan.child(), plan, context)
     }
 
     /// An operator inside the stage: compiled with what fuses below it, or interpreted over compiled inputs.
-    fn execute_part(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
+    fn execute_part(&self, plan: &Arc<SparkPlan>, stage_plan: &SparkPlan, context: &Arc<QueryContext>) -> Result<Rdd> {
         if !lowerable(plan) {
-            return if inputs_compile(plan) { over_stages(plan, self.stage_id).execute(context) } else { plan.execute(context) };
+            return if inputs_compile(plan) { over_stages(plan, stage_plan).execute(context) } else { plan.execute(context) };
         }
         let resolve = resolve_in(context);
         let region = match Region::lower(plan, self.stage_id, &resolve) {
@@ -48,25 +50,27 @@ impl WholeStageCodegen {
         if region.only_renames() {
             return plan.execute(context);
         }
-        let input = self.execute_part(&input_plan, context)?;
+        let input = self.execute_part(&input_plan, stage_plan, context)?;
         let stage = Stage::new(region, context.settings.clone(), Dump::Nothing);
         let mut dependencies = vec![Dependency::Narrow(input.clone())];
         let mut builds = vec![];
         for join in stage.objects.iter().filter_map(super::region::Object::join) {
-            let build = if join.broadcast { None } else { Some(self.execute_part(&join.build, context)?) };
+            let build = if join.broadcast { None } else { Some(self.execute_part(&join.build, stage_plan, context)?) };
             dependencies.extend(build.iter().cloned().map(Dependency::Narrow));
             builds.push(build);
         }
         let interpreted = plan.execute(context)?;
         let name = format!("WholeStageCodegen ({})", self.stage_id);
         let partitions = input.num_partitions();
-        let shared = Arc::new(Shared { stage, node: plan.id, input, builds, interpreted });
+        let rows_of = below_projections(plan, &input_plan).map(|p| p.id);
+        let shared = Arc::new(Shared { stage, rows_of, stage_node: stage_plan.id, input, builds, interpreted });
         let auto = context.settings.text(&settings::MODE) == "auto";
         let least = context.settings.int(&settings::JIT_MIN_ROWS).max(0) as u64;
         let scanned = scanned_rows(&input_plan);
         if !auto || scanned.is_some_and(|rows| rows >= least) {
             let (shared, query) = (shared.clone(), context.clone());
-            context.runner.background(Box::new(move || drop(shared.stage.compile_all(&shared.stage.likely_forms(), &query, shared.node))));
+            let compile = move || drop(shared.stage.compile_all(&shared.stage.likely_forms(), &query, shared.stage_node));
+            context.runner.background(Box::new(compile));
         }
         Ok(Rdd::new(name, partitions, dependencies, move |p, task| {
             if auto && rows_to_come(&shared.input, scanned).is_some_and(|rows| rows < least) {
@@ -77,20 +81,25 @@ impl WholeStageCodegen {
     }
 }
 
+/// The first operator from `plan` on that is more than a projection, before the input.
+fn below_projections<'p>(plan: &'p Arc<SparkPlan>, input: &Arc<SparkPlan>) -> Option<&'p Arc<SparkPlan>> {
+    match &plan.operator {
+        _ if plan.id == input.id => None,
+        Operator::Project(_) => below_projections(plan.child(), input),
+        _ => Some(plan),
+    }
+}
+
 /// Whether an operator that is interpreted within a stage has inputs that compile.
 fn inputs_compile(plan: &SparkPlan) -> bool {
     !matches!(plan.operator, Operator::InputAdapter) && plan.children.iter().any(|c| !matches!(c.operator, Operator::InputAdapter))
 }
 
-/// The same node over inputs that are stages of their own.
-fn over_stages(plan: &Arc<SparkPlan>, stage_id: usize) -> Arc<SparkPlan> {
+/// The same node over inputs that are parts of the stage `stage` of their own.
+fn over_stages(plan: &Arc<SparkPlan>, stage: &SparkPlan) -> Arc<SparkPlan> {
     let wrap = |child: &Arc<SparkPlan>| match child.operator {
         Operator::InputAdapter => child.clone(),
-        _ => Arc::new(SparkPlan {
-            id: child.id,
-            operator: Operator::WholeStageCodegen(WholeStageCodegen { stage_id }),
-            children: vec![child.clone()],
-        }),
+        _ => Arc::new(SparkPlan { id: stage.id, operator: stage.operator.clone(), children: vec![child.clone()] }),
     };
     Arc::new(SparkPlan { id: plan.id, operator: plan.operator.clone(), children: plan.children.iter().map(wrap).collect() })
 }

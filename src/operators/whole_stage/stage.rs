@@ -39,6 +39,8 @@ pub struct StagePipeline {
 /// The lowered form of a stage (or of a part of it), shared by its tasks.
 pub struct Stage {
     pub pipelines: Vec<StagePipeline>,
+    /// The operators that the pipelines but the last end in.
+    pub sinks: Vec<u64>,
     pub objects: Vec<Object>,
     pub row_sources: Vec<usize>,
     pub output: Slot,
@@ -56,6 +58,7 @@ impl Stage {
         let pipelines = region.pipelines.into_iter().map(|pipeline| StagePipeline { pipeline, variants: Default::default() }).collect();
         Self {
             pipelines,
+            sinks: region.sinks,
             objects: region.objects,
             row_sources: region.row_sources,
             output: region.output,
@@ -115,6 +118,7 @@ impl Stage {
                 if let Some((context, node)) = context {
                     context.metric(node, "compileTime").fetch_add(compile_time.as_nanos() as u64, Ordering::Relaxed);
                     context.metric(node, "codeSize").fetch_add(code.size as u64, Ordering::Relaxed);
+                    context.metric(node, "numFunctions").fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(Arc::new(Variant { code, compile_time, used, slots }))
             })

@@ -16,7 +16,9 @@ use crate::codegen::Sink;
 use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{SELECTION, Slot};
-use crate::rdd::{BatchStream, Counter, Reservation, TaskContext};
+use crate::operators::metrics::OUTPUT_ROWS;
+use crate::rdd::counter::{Counter, Tally};
+use crate::rdd::{BatchStream, Reservation, TaskContext};
 use crate::runtime::select::SLACK;
 use crate::runtime::{AggregateTable, BatchView, Form, Input, JoinTable, Output, RowLayout, Status};
 
@@ -42,10 +44,20 @@ pub struct Task {
     /// Early passes that are still wanted.
     early: Vec<EarlyPass>,
     batch_size: usize,
-    /// The metric of time in compiled code.
-    time: Counter,
+    metrics: Metrics,
     /// For the tables of groups.
     memory: Reservation,
+}
+
+/// What tasks count: of the stage's code, and of operators.
+struct Metrics {
+    /// Time in compiled code.
+    time: Counter,
+    calls: Counter,
+    /// Rows read by compiled code.
+    input_rows: Counter,
+    /// Rows given out: those of the stage, and of the operator that they come from.
+    output_rows: [Counter; 2],
 }
 
 /// What a task owns for an [`Object`].
@@ -85,29 +97,34 @@ impl Task {
     pub fn start(shared: Arc<Shared>, partition: usize, context: &TaskContext) -> Result<BatchStream> {
         let mut task = Self::new(shared, partition, context.clone())?;
         let shared = task.shared.clone();
-        if let Err(e) = shared.stage.compile_all(&task.forms, &context.query, shared.node) {
+        if let Err(e) = shared.stage.compile_all(&task.forms, &context.query, shared.stage_node) {
             let fallback = context.query.settings.bool(&crate::base::settings::CODEGEN_FALLBACK);
             return if fallback { shared.interpreted.compute(partition, context) } else { Err(e) };
         }
         let last = task.shared.stage.pipelines.len() - 1;
+        let counted = Tally::begin();
         for i in 0..last {
+            let start = Instant::now();
             match task.drain(i) {
                 Ok(()) => {}
                 Err(failure) => {
+                    // The interpreter begins again.
+                    drop(counted);
                     task.memory.free();
                     // The tables go before the interpreter makes its own.
                     task.tables.clear();
                     return task.explain(failure, 0);
                 }
             }
+            context.query.metric(shared.stage.sinks[i], "aggTime").fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         }
+        counted.pass_on();
         let source = if last == 0 {
             Rows::Batches(task.shared.input.compute(partition, context)?)
         } else {
             Rows::Groups(Groups { rows: task.rows_before(last)?, next: 0 })
         };
-        let rows = context.query.metric(task.shared.node, "numOutputRows");
-        Ok(Box::new(Stream { task, last, source, emitted: 0, ended: false, rows, rest: None }))
+        Ok(Box::new(Stream { task, last, source, emitted: 0, ended: false, rest: None }))
     }
 
     fn new(shared: Arc<Shared>, partition: usize, context: TaskContext) -> Result<Self> {
@@ -125,8 +142,20 @@ impl Task {
             forms: vec![],
             early: vec![],
             batch_size,
-            time: context.query.metric(shared.node, "pipelineTime"),
-            memory: context.query.spillable(shared.node, "HashAggregate"),
+            metrics: {
+                let metric = |key| context.query.metric(shared.stage_node, key);
+                Metrics {
+                    time: metric("pipelineTime"),
+                    calls: metric("numCalls"),
+                    input_rows: metric("numInputRows"),
+                    output_rows: [Some(shared.stage_node), shared.rows_of]
+                        .map(|node| node.map(|node| context.query.metric(node, OUTPUT_ROWS)).unwrap_or_default()),
+                }
+            },
+            memory: match stage.sinks.first() {
+                Some(aggregate) => context.query.spillable(*aggregate, "HashAggregate"),
+                None => context.query.memory.spillable("HashAggregate", Counter::default()),
+            },
             shared: shared.clone(),
             partition,
             context,
@@ -224,21 +253,22 @@ impl Task {
     /// Runs pipeline `index` over a batch, a piece at a time.
     fn run_batch(&mut self, index: usize, batch: &RecordBatch) -> Result<Flow, Failure> {
         let shared = self.shared.clone();
-        let node = shared.node;
-        let mut variant = shared.stage.variant(index, false, &self.forms, Some((&self.context.query, node)))?;
+        let compiled_for = (self.context.query.as_ref(), shared.stage_node);
+        let mut variant = shared.stage.variant(index, false, &self.forms, Some(compiled_for))?;
         let has_nulls = |v: &Variant| batch.columns().iter().zip(&v.used).any(|(c, used)| *used && c.null_count() > 0);
         let mut nulls = false;
         if has_nulls(&variant) {
             nulls = true;
-            variant = shared.stage.variant(index, true, &self.forms, Some((&self.context.query, node)))?;
+            variant = shared.stage.variant(index, true, &self.forms, Some(compiled_for))?;
         }
         let columns: Vec<_> = batch.columns().iter().zip(&variant.used).map(|(c, used)| used.then(|| c.clone())).collect();
+        self.metrics.input_rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         let view = self.view.set(&columns, batch.num_rows(), nulls)?;
         self.pieces(&variant, view, batch.num_rows())
     }
 
     fn run_rows(&mut self, index: usize, rows: &[u64]) -> Result<Flow, Failure> {
-        let variant = self.shared.stage.variant(index, false, &self.forms, Some((&self.context.query, self.shared.node)))?;
+        let variant = self.shared.stage.variant(index, false, &self.forms, Some((&self.context.query, self.shared.stage_node)))?;
         self.pieces(&variant, Input::rows(rows), rows.len())
     }
 
@@ -256,7 +286,8 @@ impl Task {
             }
         }
         self.drop_useless_passes();
-        self.time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.metrics.time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.metrics.calls.fetch_add(rows.div_ceil(ROWS_PER_CALL) as u64, Ordering::Relaxed);
         match status {
             Status::Done => Ok(Flow::More),
             Status::Stop => Ok(Flow::Stop),
@@ -312,8 +343,6 @@ struct Stream {
     /// Rows given out.
     emitted: usize,
     ended: bool,
-    /// The metric of rows given out.
-    rows: Counter,
     /// The interpreter's rows, once it took over.
     rest: Option<BatchStream>,
 }
@@ -354,7 +383,9 @@ impl Iterator for Stream {
             Ok(batch) => {
                 let batch = batch?;
                 self.emitted += batch.num_rows();
-                self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                for rows in &self.task.metrics.output_rows {
+                    rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                }
                 self.task.output.reserve(self.task.batch_size + ROWS_PER_CALL);
                 Some(Ok(batch))
             }

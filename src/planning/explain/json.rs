@@ -9,11 +9,12 @@ use crate::operators::SparkPlan;
 use crate::operators::plan::deep;
 use crate::planning::PhysicalQuery;
 
-use super::Details;
 use super::node::NodeText;
 use super::tree::{visible, visible_children};
+use super::{Details, stages};
 
-/// `{"plan": NODE, "subqueries": [{"id": NUMBER, "plan": NODE}]}`. A NODE is an object of
+/// `{"plan": NODE, "subqueries": [{"id": NUMBER, "plan": NODE}]}`, after a run (`--level analyze`) also `"stages"`: a list of
+/// `{"id", "stage", "metrics", "metric_values"}` for the compiled stages. A NODE is an object of
 ///
 /// | key | value |
 /// | --- | --- |
@@ -23,14 +24,30 @@ use super::tree::{visible, visible_children};
 /// | `text` | its line in the simple form, without the stage |
 /// | `arguments` | what stands after the name in `text` |
 /// | `output` | list of columns, `{"name", "id", "type", "nullable"}`; `id` as in `name#id` |
-/// | `metrics` | after a run (`--level analyze`): object of the metrics' values as text, by name |
+/// | `metrics` | after a run: object of the metrics' values as text, by Spark's key: `{"numOutputRows": "1,000"}` |
+/// | `metric_values` | after a run: the same as numbers, of rows and the like, bytes, or nanoseconds |
 /// | `children` | list of NODEs, inputs from left to right; empty for a reused exchange |
 ///
 /// Keys may be added; these stay. Long lists in texts are cut by `sql.debug.maxToStringFields`, `output` is whole.
 pub fn explain_json(physical: &PhysicalQuery, settings: &Settings, details: Option<&Details>) -> String {
     let plan = |plan: &Arc<SparkPlan>| node(visible(plan, None), physical, settings, details);
     let subqueries: Vec<Value> = physical.subqueries.iter().map(|s| json!({ "id": s.id.0, "plan": plan(&s.executed_plan) })).collect();
-    format!("{:#}\n", json!({ "plan": plan(&physical.executed_plan), "subqueries": subqueries }))
+    let mut value = json!({ "plan": plan(&physical.executed_plan), "subqueries": subqueries });
+    if let Some(details) = details {
+        let stage = |(number, plan): (usize, Arc<SparkPlan>)| {
+            let mut stage = json!({ "id": plan.id, "stage": number });
+            add_metrics(&mut stage, &plan, details);
+            stage
+        };
+        value["stages"] = stages(physical).into_iter().map(stage).collect();
+    }
+    format!("{value:#}\n")
+}
+
+fn add_metrics(value: &mut Value, plan: &SparkPlan, details: &Details) {
+    let metrics = (details.metrics)(plan);
+    value["metrics"] = metrics.iter().map(|(metric, v)| (metric.key, Value::String(metric.text(*v)))).collect();
+    value["metric_values"] = metrics.iter().map(|(metric, v)| (metric.key, Value::from(*v))).collect();
 }
 
 fn node(
@@ -56,7 +73,7 @@ fn node(
         "children": children,
     });
     if let Some(details) = details {
-        value["metrics"] = (details.metrics)(plan.id).into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        add_metrics(&mut value, plan, details);
     }
     value
 }

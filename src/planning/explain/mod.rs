@@ -15,7 +15,7 @@ use crate::base::{Attribute, ExprId, Field, Result, Schema, Settings};
 use crate::expr::Expr;
 use crate::logical::display::list;
 use crate::logical::{BoundQuery, LogicalPlan};
-use crate::operators::{Operator, SparkPlan};
+use crate::operators::{Metric, Operator, SparkPlan};
 
 use super::PhysicalQuery;
 
@@ -35,7 +35,7 @@ pub enum ExplainLevel {
     Cost,
     /// Each compiled stage with its code.
     Codegen,
-    /// The physical plan with the metrics of its run.
+    /// The physical plan with the metrics of its run, by operator and by compiled stage.
     Analyze,
 }
 
@@ -43,8 +43,8 @@ pub enum ExplainLevel {
 pub struct Details<'a> {
     /// The code of a stage, given its WholeStageCodegen node; an error's message is shown in place of the code.
     pub code: &'a dyn Fn(&Arc<SparkPlan>) -> Result<String>,
-    /// The metrics of a node of the executed plan by id, as they are to be shown.
-    pub metrics: &'a dyn Fn(u64) -> Vec<(String, String)>,
+    /// The metrics of a node of the executed plan.
+    pub metrics: &'a dyn Fn(&SparkPlan) -> Vec<(Metric, u64)>,
 }
 
 impl Details<'_> {
@@ -71,7 +71,11 @@ pub fn explain(
     };
     match level {
         ExplainLevel::Simple => section("Physical Plan", &printer.executed()),
-        ExplainLevel::Analyze => section("Physical Plan", &tree::Printer { details: Some(details), ..printer }.executed()),
+        ExplainLevel::Analyze => {
+            let plan = section("Physical Plan", &tree::Printer { details: Some(details), ..printer }.executed());
+            let stages = compiled_stages(physical, details);
+            if stages.is_empty() { plan } else { [plan, section("Compiled Stages", &stages)].join("\n") }
+        }
         ExplainLevel::Extended => [
             // Names are resolved while parsing, so what was parsed is shown as analyzed already.
             section("Parsed Logical Plan", &analyzed.tree_string(false)),
@@ -150,9 +154,16 @@ fn whole_output(schema: &Schema, output: &[Attribute]) -> Option<Vec<Attribute>>
     Some(schema.fields.iter().enumerate().map(column).collect())
 }
 
-fn codegen(printer: &tree::Printer, details: &Details) -> String {
+/// What there is to tell of the stages that were compiled, a line for each.
+fn compiled_stages(physical: &PhysicalQuery, details: &Details) -> String {
+    let told = stages(physical).into_iter().map(|(id, stage)| (id, tree::metrics_text(&(details.metrics)(&stage))));
+    told.filter(|(_, metrics)| !metrics.is_empty()).map(|(id, metrics)| format!("*({id}) {metrics}\n")).collect()
+}
+
+/// The WholeStageCodegen nodes with their numbers, those of subqueries first.
+fn stages(physical: &PhysicalQuery) -> Vec<(usize, Arc<SparkPlan>)> {
     let mut stages = vec![];
-    let roots = printer.physical.subqueries.iter().map(|s| &s.executed_plan).chain([&printer.physical.executed_plan]);
+    let roots = physical.subqueries.iter().map(|s| &s.executed_plan).chain([&physical.executed_plan]);
     for root in roots {
         let mut of_root = vec![];
         visit_once(root, &mut |node| {
@@ -163,6 +174,11 @@ fn codegen(printer: &tree::Printer, details: &Details) -> String {
         of_root.sort_by_key(|(id, _)| *id);
         stages.extend(of_root);
     }
+    stages
+}
+
+fn codegen(printer: &tree::Printer, details: &Details) -> String {
+    let stages = stages(printer.physical);
     let mut out = format!("Found {} WholeStageCodegen subtrees.\n", stages.len());
     for (i, (_, stage)) in stages.iter().enumerate() {
         let _ = write!(out, "== Subtree {} / {} ==\n{}\nGenerated code:\n", i + 1, stages.len(), printer.tree(stage));

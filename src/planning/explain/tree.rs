@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::base::Settings;
 use crate::expr::{Expr, SubqueryId};
 use crate::logical::display::tree_prefix;
+use crate::operators::metrics::OUTPUT_ROWS;
 use crate::operators::plan::deep;
-use crate::operators::{InMemoryTableScan, Operator, SparkPlan};
+use crate::operators::{InMemoryTableScan, Metric, Operator, SparkPlan};
 use crate::planning::{PhysicalQuery, PhysicalSubquery};
 
 use super::Details;
@@ -140,10 +141,15 @@ impl<'a> Printer<'a> {
     }
 
     fn metrics(&self, plan: &SparkPlan, out: &mut String) {
-        let metrics = self.details.map(|d| (d.metrics)(plan.id)).unwrap_or_default();
+        let metrics = self.details.map(|d| metrics_text(&(d.metrics)(plan))).unwrap_or_default();
         if !metrics.is_empty() {
-            let shown: Vec<_> = metrics.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-            let _ = write!(out, "  [{}]", shown.join(", "));
+            let _ = write!(out, "  [{metrics}]");
         }
     }
+}
+
+/// `number of output rows: 1,000, sort time: 12 ms`; of what is not rows, only what is not 0.
+pub fn metrics_text(metrics: &[(Metric, u64)]) -> String {
+    let shown = metrics.iter().filter(|(metric, value)| *value > 0 || metric.key == OUTPUT_ROWS);
+    shown.map(|(metric, value)| format!("{}: {}", metric.name, metric.text(*value))).collect::<Vec<_>>().join(", ")
 }

@@ -113,13 +113,14 @@ fn other_levels_have_their_sections() {
     assert!(extended.contains("functions=[sum(") && extended.contains(", output=[s#"), "{extended}");
     assert!(at(ExplainLevel::Cost).contains("Statistics(sizeInBytes="));
     let code = |stage: &Arc<SparkPlan>| Ok(format!("code of {}\n", stage.child().name()));
-    let metrics = |_: u64| vec![("number of output rows".to_string(), "7".to_string())];
+    let metrics = |plan: &SparkPlan| plan.operator.metrics().iter().map(|m| (*m, 7000)).take(1).collect();
     let details = Details { code: &code, metrics: &metrics };
     let codegen = explain(&bound, &bound, &physical, ExplainLevel::Codegen, &settings, &details);
     assert!(codegen.starts_with("Found 3 WholeStageCodegen subtrees.\n== Subtree 1 / 3 ==\n"), "{codegen}");
     assert!(codegen.contains("Generated code:\ncode of Filter\n"), "{codegen}");
     let analyzed = explain(&bound, &bound, &physical, ExplainLevel::Analyze, &settings, &details);
-    assert!(analyzed.contains("  [number of output rows: 7]\n"), "{analyzed}");
+    assert!(analyzed.contains("  [number of output rows: 7,000]\n"), "{analyzed}");
+    assert!(analyzed.contains("\n== Compiled Stages ==\n*(1) duration: 0.01 ms\n"), "{analyzed}");
 }
 
 #[test]
