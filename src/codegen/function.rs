@@ -20,6 +20,9 @@ pub fn lowered(function: ScalarFunction, args: &[Expr]) -> bool {
         F::Year | F::Quarter | F::Month | F::DayOfMonth | F::IsNaN | F::NormalizeFloat => true,
         F::Abs => args[0].data_type().is_fractional() || args[0].data_type().is_decimal(),
         F::Substring | F::Left | F::StartsWith | F::EndsWith | F::Contains => args[0].data_type() == DataType::String && literals(),
+        F::XxHash64 => args.iter().all(|a| super::spark_hash::hashable(&a.data_type())),
+        // A subquery's value is a literal by the time that code is written.
+        F::MightContain => matches!(args[0], Expr::ScalarSubquery { .. } | Expr::Literal(_)),
         _ => false,
     }
 }
@@ -81,6 +84,8 @@ impl Emitter<'_> {
                 let v = self.expr(&args[0], scope)?;
                 self.substring(&v, position, length)
             }
+            F::XxHash64 => self.xxhash64(args, scope),
+            F::MightContain => self.might_contain(&args[0], &args[1], scope),
             F::StartsWith | F::EndsWith | F::Contains => {
                 let call = Expr::Function { function, args: args.to_vec() };
                 let (value, pattern) = super::strings::like_pattern(&call).ok_or_else(unsupported)?;

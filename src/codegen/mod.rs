@@ -31,6 +31,7 @@ pub mod pipeline;
 pub mod probe;
 pub mod scope;
 pub mod selection;
+pub mod spark_hash;
 pub mod state;
 pub mod strings;
 pub mod support;

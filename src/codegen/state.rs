@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::base::Scalar;
 use crate::runtime::StrRef;
+use crate::runtime::bloom::BloomFilter;
 use crate::runtime::like::LikePattern;
 use crate::runtime::symbols::{DecimalFunction, IntegerSet, StringSet};
 
@@ -26,6 +27,7 @@ pub enum Helper {
     Like(Arc<LikePattern>),
     Strings(Arc<StringSet>),
     Integers(Arc<IntegerSet>),
+    Bloom(Arc<BloomFilter>),
     Decimal(Arc<DecimalFunction>),
 }
 
@@ -114,6 +116,7 @@ impl StateLayout {
                 Init::Helper(Helper::Like(p)) => Arc::as_ptr(p) as u64,
                 Init::Helper(Helper::Strings(s)) => Arc::as_ptr(s) as u64,
                 Init::Helper(Helper::Integers(s)) => Arc::as_ptr(s) as u64,
+                Init::Helper(Helper::Bloom(f)) => Arc::as_ptr(f) as u64,
                 Init::Helper(Helper::Decimal(d)) => Arc::as_ptr(d) as u64,
                 Init::Later => 0,
             })

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use super::evaluate::bloom::optimal_hashes;
 use super::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
 use crate::base::{Attribute, DataType, ExprId, Field, Result, Scalar};
+use crate::runtime::bloom::optimal_hashes;
 
 /// An aggregate call. Two calls with equal function, arguments, DISTINCT and FILTER compute the same, whatever their `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,10 +6,12 @@
 pub mod aggregate_table;
 pub mod arena;
 pub mod batch;
+pub mod bloom;
 pub mod hash;
 pub mod join_build;
 pub mod join_table;
 pub mod like;
+pub mod murmur3;
 pub mod output;
 pub mod pack;
 pub mod row;

@@ -4,12 +4,14 @@
 //! that is worth a call. Nothing here unwinds: a helper that could panic would abort the process, so each is total.
 
 use super::aggregate_table::AggregateTable;
+use super::bloom::BloomFilter;
 use super::hash;
 use super::join_table::JoinTable;
 use super::like::LikePattern;
 use super::output::Output;
 use super::select::{self, Test};
 use super::string::{StrRef, substring};
+use twox_hash::XxHash64;
 
 /// A parameter or result of a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,8 @@ symbols! {
     ws_like(Pointer, I64, I64) -> I8, Some("searching text is vector code that needs a register or two more than there are here");
     ws_substring(I64, I64, I64, I64, Pointer), Some("characters of several bytes are counted in a loop");
     ws_integer_set(Pointer, I64) -> I8, Some("long IN lists are looked up in a set");
+    ws_xxhash64(I64, I64, I64) -> I64, Some("hashing bytes is a loop of its own");
+    ws_might_contain(Pointer, I64) -> I8, Some("a Bloom filter is probed in a loop that ends at the first bit that is not set");
     ws_decimal_function(Pointer, I64, I64, I64, I64, Pointer) -> I8, Some("division and rounding of wide decimals have no machine instruction");
     ws_select_between(Pointer, Pointer, I64, I64, I64, I64, I64) -> I64, None;
     ws_select_present(Pointer, Pointer, I64, I64, Pointer, I64) -> I64, None;
@@ -227,6 +231,25 @@ unsafe extern "C" fn ws_substring(lo: u64, hi: u64, position: i64, count: i64, o
 unsafe extern "C" fn ws_integer_set(set: *const IntegerSet, value: i64) -> u8 {
     // SAFETY: by the caller's promise.
     u8::from(unsafe { (*set).contains(&value) })
+}
+
+/// XXH64 of a string's bytes.
+///
+/// # Safety
+/// The string is alive.
+unsafe extern "C" fn ws_xxhash64(lo: u64, hi: u64, seed: u64) -> u64 {
+    let text = StrRef { lo, hi };
+    // SAFETY: by the caller's promise.
+    XxHash64::oneshot(seed, unsafe { text.bytes() })
+}
+
+/// Whether the filter may have the item.
+///
+/// # Safety
+/// `filter` is one of the stage's.
+unsafe extern "C" fn ws_might_contain(filter: *const BloomFilter, item: i64) -> u8 {
+    // SAFETY: by the caller's promise.
+    u8::from(unsafe { (*filter).might_contain(item) })
 }
 
 /// Applies a decimal function to two values given as halves; writes 16 bytes to `out` and returns 0, or returns 1 on an error.

@@ -166,7 +166,8 @@ fn error(file: &GoldenFile, sql: &str) -> Result<String, String> {
 fn clif(execution: &QueryExecution, section: &Section) -> Result<String, String> {
     let wanted: usize = section.arguments.iter().find(|(k, _)| k == "stage").and_then(|(_, v)| v.parse().ok()).unwrap_or(1);
     let stages = execution.stages().map_err(text)?;
-    let stage = stages.iter().find(|(id, _)| *id == wanted).ok_or_else(|| format!("there is no stage {wanted}"))?;
+    // Those of subqueries come before those of the main plan.
+    let stage = stages.iter().rfind(|(id, _)| *id == wanted).ok_or_else(|| format!("there is no stage {wanted}"))?;
     Ok(stage.1.clif().to_string())
 }
 

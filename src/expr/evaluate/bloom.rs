@@ -1,124 +1,31 @@
-//! Bloom filters over 64-bit hashes, in Spark's form: a header of three big-endian words of 32 bits (version 1, number of hash
-//! functions, number of words), then words of 64 bits, also big-endian.
+//! `might_contain(filter, hash)`: whether a Bloom filter may have an item.
 
 use std::sync::Arc;
 
 use arrow::array::PrimitiveArray;
 use arrow::datatypes::Int64Type;
 
-use super::hash::hash_long;
 use super::value::{Arg, Bytes, Value, build_boolean, extent, wrap};
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::Result;
+use crate::runtime::bloom::BloomFilter;
 
-/// A set that may take for a member what is none, never the other way round.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BloomFilter {
-    hashes: u32,
-    words: Vec<u64>,
-}
-
-const HEADER: usize = 12;
-
-/// How many hash functions err least often with `items` in `bits`.
-pub fn optimal_hashes(items: u64, bits: u64) -> u32 {
-    ((bits as f64 / items.max(1) as f64 * std::f64::consts::LN_2).round() as u32).clamp(1, 64)
-}
-
-/// The positions of an item in a filter of `bits` bits.
-fn positions(item: i64, hashes: u32, bits: u64) -> impl Iterator<Item = u64> {
-    let first = hash_long(item, 0);
-    let second = hash_long(item, first);
-    (1..=hashes as i32).map(move |i| {
-        let combined = first.wrapping_add(i.wrapping_mul(second));
-        (if combined < 0 { !combined } else { combined }) as u64 % bits
-    })
-}
-
-impl BloomFilter {
-    pub fn new(bits: u64, hashes: u32) -> Self {
-        Self { hashes, words: vec![0; bits.div_ceil(64).max(1) as usize] }
-    }
-
-    pub fn insert(&mut self, item: i64) {
-        for p in positions(item, self.hashes, self.words.len() as u64 * 64) {
-            self.words[(p / 64) as usize] |= 1 << (p % 64);
-        }
-    }
-
-    /// Adds the members of a serialized filter of the same size.
-    ///
-    /// # Errors
-    /// `InvalidParameter` for one of another size.
-    pub fn merge(&mut self, bytes: &[u8]) -> Result<()> {
-        let (_, words) = parts(bytes).filter(|(_, words)| words.len() == self.words.len() * 8).ok_or_else(not_a_filter)?;
-        for (word, other) in self.words.iter_mut().zip(words.chunks_exact(8)) {
-            *word |= big_endian(other);
-        }
-        Ok(())
-    }
-
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let header = [1, self.hashes, self.words.len() as u32];
-        header.into_iter().flat_map(u32::to_be_bytes).chain(self.words.iter().flat_map(|w| w.to_be_bytes())).collect()
-    }
-}
-
-/// `might_contain(filter, item)`.
-///
 /// # Errors
 /// `InvalidParameter` when a filter is none.
 pub(super) fn evaluate(args: &[Value], rows: usize) -> Result<Value> {
     let refs: Vec<&Value> = args.iter().collect();
     let (n, scalar) = extent(&refs, rows);
     let (filters, items) = (Bytes::new(&args[0])?, Arg::<PrimitiveArray<Int64Type>>::primitive(&args[1])?);
+    let one = match &args[0] {
+        Value::Scalar(a) if a.is_valid(0) => Some(BloomFilter::from_bytes(filters.at(0))?),
+        _ => None,
+    };
     let mut result = Ok(());
-    let found = build_boolean(&refs, n, |i| {
-        might_contain(filters.at(i), items.at(i)).unwrap_or_else(|e| {
+    let found = build_boolean(&refs, n, |i| match &one {
+        Some(filter) => filter.might_contain(items.at(i)),
+        None => BloomFilter::from_bytes(filters.at(i)).map(|filter| filter.might_contain(items.at(i))).unwrap_or_else(|e| {
             result = Err(e);
             false
-        })
+        }),
     });
     result.map(|()| wrap(Arc::new(found), scalar))
-}
-
-/// Whether a serialized filter may have the item.
-///
-/// # Errors
-/// `InvalidParameter` when the bytes are no filter.
-pub fn might_contain(bytes: &[u8], item: i64) -> Result<bool> {
-    let (hashes, words) = parts(bytes).ok_or_else(not_a_filter)?;
-    let word = |p: u64| words.get((p / 64) as usize * 8..).and_then(|w| w.get(..8)).map_or(0, big_endian);
-    Ok(positions(item, hashes, words.len() as u64 * 8).all(|p| word(p) & (1 << (p % 64)) != 0))
-}
-
-/// The number of hash functions, and the words.
-fn parts(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let words = bytes.get(HEADER..).filter(|words| !words.is_empty())?;
-    (number(0)? == 1 && number(8)? as usize * 8 == words.len()).then_some((number(4)?, words))
-}
-
-fn big_endian(word: &[u8]) -> u64 {
-    word.iter().fold(0, |so_far, b| so_far << 8 | u64::from(*b))
-}
-
-fn not_a_filter() -> Error {
-    Error::new(ErrorClass::InvalidParameter, "The first argument of might_contain is no Bloom filter.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_are_found_and_few_others() {
-        let (mut even, mut rest) = (BloomFilter::new(8 * 1000, optimal_hashes(1000, 8000)), BloomFilter::new(8 * 1000, 6));
-        (0..500).for_each(|i| even.insert(2 * i));
-        (0..10).for_each(|i| rest.insert(-i));
-        even.merge(&rest.to_bytes()).unwrap();
-        let bytes = even.to_bytes();
-        assert!((0..500).map(|i| 2 * i).chain(-9..0).all(|i| might_contain(&bytes, i).unwrap()));
-        assert!((10_000..20_000).filter(|i| might_contain(&bytes, *i).unwrap()).count() < 500);
-        assert!(might_contain(b"no filter", 1).is_err());
-    }
 }

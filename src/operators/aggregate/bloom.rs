@@ -7,7 +7,7 @@ use arrow::datatypes::Int64Type;
 
 use super::accumulators::{Accumulator, Rows, mismatch};
 use crate::base::Result;
-use crate::expr::evaluate::bloom::BloomFilter;
+use crate::runtime::bloom::BloomFilter;
 
 pub struct Bloom {
     bits: u64,

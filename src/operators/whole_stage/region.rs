@@ -15,6 +15,7 @@ use crate::expr::Expr;
 use crate::operators::{Operator, SparkPlan};
 use crate::rdd::QueryContext;
 use crate::runtime::aggregate_table::Addressing;
+use crate::runtime::bloom::BloomFilter;
 use crate::runtime::{Form, RowLayout};
 
 /// Something that a task makes, or is given, before it runs, and whose address goes to a slot.
@@ -293,6 +294,8 @@ pub fn any_value(t: &DataType) -> Scalar {
         DataType::Date => Scalar::Date(1),
         DataType::Timestamp => Scalar::Timestamp(1),
         DataType::TimestampNtz => Scalar::TimestampNtz(1),
+        // What planned subqueries of bytes give.
+        DataType::Binary => Scalar::Binary(BloomFilter::new(64, 1).to_bytes().into()),
         other => Scalar::Null(other.clone()),
     }
 }
