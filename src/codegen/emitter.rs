@@ -37,6 +37,8 @@ pub struct Emitter<'f> {
     /// Takes the status to return.
     exit: Block,
     memo: HashMap<MemoKey, Value>,
+    /// Whether expressions over a row are computed once, wherever they occur.
+    pub eliminate: bool,
     journal: Vec<MemoKey>,
     next_scope: u32,
     /// Columns of the input that the code reads.
@@ -101,6 +103,7 @@ impl<'f> Emitter<'f> {
             error,
             exit,
             memo: HashMap::new(),
+            eliminate: true,
             journal: vec![],
             next_scope: 0,
             used_columns: vec![false; input_columns],

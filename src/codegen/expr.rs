@@ -31,6 +31,9 @@ impl Emitter<'_> {
             Expr::Literal(value) => return self.literal(value),
             _ => {}
         }
+        if !self.eliminate {
+            return stacker::maybe_grow(128 * 1024, 1024 * 1024, || self.operation(expr, scope));
+        }
         let key = MemoKey::Expr(scope.id(), Rc::new(expr.clone()));
         if let Some(v) = self.recall(&key) {
             return Ok(v);

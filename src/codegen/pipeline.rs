@@ -27,6 +27,7 @@ use super::probe::Probe;
 use super::scope::{Column, Row, Scope, input_column};
 use super::state::{SELECTION, Slot, StateLayout};
 use super::value::{Bounds, clif_type, type_bounds};
+use crate::base::settings::SUBEXPRESSION_ELIMINATION;
 use crate::base::{DataType, Result, Settings};
 use crate::expr::Expr;
 use crate::runtime::row::RowField;
@@ -137,6 +138,7 @@ pub fn emit<'p>(
     let (function, module) = compiler.parts();
     let config = module.isa().frontend_config();
     let mut e = Emitter::new(function, &mut context, module, layout, columns, nulls);
+    e.eliminate = settings.bool(&SUBEXPRESSION_ELIMINATION);
     let mut emission = Emission { pipeline, forms, accumulators: None };
     e.mark_operator(0);
     if let Sink::Aggregate(sink) = &pipeline.sink.1 {

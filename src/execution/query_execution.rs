@@ -1,7 +1,7 @@
 //! One query through its phases.
 //!
-//! Each phase is computed when first asked for and kept. An action starts a run: a [`QueryContext`] of its own, the scalar
-//! subqueries run first, broadcasts started, then the plan executed.
+//! Each phase is computed when first asked for and kept. An action starts a run: a [`QueryContext`] of its own, all scalar subqueries
+//! and broadcasts started at once in the background, then the plan executed, each node once its subqueries have answered.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -10,11 +10,10 @@ use arrow::array::RecordBatch;
 
 use super::scheduler::Stream;
 use super::{CacheManager, Scheduler};
-use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, Settings, warning};
+use crate::base::{Attribute, ErrorClass, Result, Settings, warning};
 use crate::datasource::BatchStream;
-use crate::expr::evaluate::scalar;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
-use crate::operators::{Metric, Operator, SparkPlan, collect, whole_stage};
+use crate::operators::{Metric, Operator, SparkPlan, whole_stage};
 use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain, explain_json};
 use crate::rdd::{QueryContext, Rdd};
 
@@ -220,14 +219,14 @@ impl QueryExecution {
         all
     }
 
-    /// A new run: subqueries answered, broadcasts started.
+    /// A new run: its subqueries and broadcasts started.
     fn start(&self) -> Result<(Arc<QueryContext>, &Arc<SparkPlan>)> {
         let physical = self.physical()?;
         let context = QueryContext::new(self.settings.clone(), self.scheduler.clone());
         *self.lock(&self.last_run) = Some(context.clone());
         for subquery in &physical.subqueries {
-            let value = single_value(&subquery.executed_plan, &context)?;
-            context.set_subquery(subquery.id, value);
+            let plan = subquery.executed_plan.clone();
+            context.declare_subquery(subquery.id, Arc::new(move |part| plan.execute_scalar(part)));
         }
         physical.executed_plan.prepare(&context)?;
         Ok((context, &physical.executed_plan))
@@ -268,7 +267,7 @@ impl QueryExecution {
     /// # Errors
     /// The first error of planning or of any task.
     pub fn collect(&self) -> Result<Vec<RecordBatch>> {
-        self.run_whole(|context, plan| collect::execute_collect(plan, context))
+        self.run_whole(|context, plan| plan.execute_collect(context))
     }
 
     /// All rows, by partition.
@@ -287,7 +286,7 @@ impl QueryExecution {
     /// # Errors
     /// The first error of planning or of any task.
     pub fn take(&self, n: usize) -> Result<Vec<RecordBatch>> {
-        self.run_whole(|context, plan| collect::execute_take(plan, n as u64, context))
+        self.run_whole(|context, plan| plan.execute_take(n as u64, context))
     }
 
     /// The last `n` rows, in order, computing no more partitions than they need.
@@ -295,7 +294,7 @@ impl QueryExecution {
     /// # Errors
     /// The first error of planning or of any task.
     pub fn tail(&self, n: usize) -> Result<Vec<RecordBatch>> {
-        self.run_whole(|context, plan| collect::execute_tail(plan, n as u64, context))
+        self.run_whole(|context, plan| plan.execute_tail(n as u64, context))
     }
 
     /// The rows in order, one partition computed at a time.
@@ -304,7 +303,7 @@ impl QueryExecution {
     /// Those of planning; later ones come through the iterator.
     pub fn to_local_iterator(&self) -> Result<BatchStream> {
         self.run(|context, plan| {
-            let partitions = collect::execute_to_iterator(plan, &context)?;
+            let partitions = plan.execute_to_iterator(&context)?;
             let ends = Ending(context);
             let rows: BatchStream = Box::new(partitions.flat_map(move |partition| {
                 let _held = &ends;
@@ -402,23 +401,5 @@ struct Ending(Arc<QueryContext>);
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.release();
-    }
-}
-
-/// The value of a scalar subquery: NULL for no row.
-fn single_value(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Scalar> {
-    plan.prepare(context)?;
-    let batches = collect::execute_take(plan, 2, context)?;
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    if rows > 1 {
-        return Err(Error::new(ErrorClass::ScalarSubqueryTooManyRows, "More than one row returned by a subquery used as an expression."));
-    }
-    match batches.iter().find(|b| b.num_rows() > 0) {
-        Some(batch) => scalar::from_array(batch.column(0).as_ref(), 0),
-        None => {
-            let output = plan.output();
-            let column = output.first().ok_or_else(|| Error::internal("a scalar subquery without a column"))?;
-            Ok(Scalar::Null(column.data_type.clone()))
-        }
     }
 }

@@ -14,10 +14,11 @@ use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
 use super::task::run_task;
-use crate::base::settings::STAGE_MAX_ATTEMPTS;
+use crate::base::number::format_bytes;
+use crate::base::settings::{DRIVER_MAX_RESULT_SIZE, STAGE_MAX_ATTEMPTS};
 use crate::base::{Error, ErrorClass, Result};
 use crate::rdd::counter::Tally;
-use crate::rdd::{Dependency, JobRunner, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext};
+use crate::rdd::{Counter, Dependency, JobRunner, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext, data_size};
 
 /// Plans nest deeply in adversarial queries; the default of 2 MB is little for unoptimised builds.
 const STACK_BYTES: usize = 16 << 20;
@@ -201,13 +202,16 @@ fn missing_shuffles(rdd: &Rdd, found: &mut Vec<Arc<ShuffleDependency>>) {
 impl JobRunner for Scheduler {
     fn run_job(&self, rdd: &Rdd, partitions: &[usize], context: &Arc<QueryContext>) -> Result<Vec<Vec<RecordBatch>>> {
         context.jobs.fetch_add(1, Ordering::Relaxed);
+        let gathered = Gathered::new(context);
         self.run_stage(Workers::Pool, rdd, partitions, context, |partition, task| {
-            rdd.compute(partition, task)?
-                .map(|batch| {
-                    task.check()?;
-                    batch
-                })
-                .collect()
+            let mut rows = vec![];
+            for batch in rdd.compute(partition, task)? {
+                task.check()?;
+                let batch = batch?;
+                gathered.add(&batch, rows.is_empty())?;
+                rows.push(batch);
+            }
+            Ok(rows)
         })
     }
 
@@ -218,6 +222,47 @@ impl JobRunner for Scheduler {
 
     fn memory(&self) -> Arc<MemoryPool> {
         self.memory.clone()
+    }
+}
+
+/// What the tasks of a job have given so far.
+struct Gathered {
+    /// Most bytes; 0 is unlimited.
+    limit: u64,
+    bytes: Counter,
+    tasks: Counter,
+}
+
+impl Gathered {
+    fn new(context: &QueryContext) -> Self {
+        let limit = context.settings.bytes(&DRIVER_MAX_RESULT_SIZE).max(0) as u64;
+        Self { limit, bytes: Counter::default(), tasks: Counter::default() }
+    }
+
+    /// Counts a batch, `first` of its task.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` as soon as all batches together are larger than `driver.maxResultSize`.
+    fn add(&self, batch: &RecordBatch, first: bool) -> Result<()> {
+        if self.limit == 0 {
+            return Ok(());
+        }
+        self.tasks.fetch_add(u64::from(first), Ordering::Relaxed);
+        let size = data_size(batch) as u64;
+        let total = self.bytes.fetch_add(size, Ordering::Relaxed) + size;
+        if total <= self.limit {
+            return Ok(());
+        }
+        let tasks = self.tasks.load(Ordering::Relaxed);
+        Err(Error::new(
+            ErrorClass::ResourceExhausted,
+            format!(
+                "Total size of serialized results of {tasks} tasks ({}) is bigger than {} ({})",
+                format_bytes(total),
+                DRIVER_MAX_RESULT_SIZE.key,
+                format_bytes(self.limit)
+            ),
+        ))
     }
 }
 

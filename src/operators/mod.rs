@@ -6,7 +6,9 @@
 
 pub mod aggregate;
 pub mod coalesce;
-pub mod collect;
+mod collect;
+#[cfg(test)]
+mod contract_tests;
 pub mod exchange;
 pub mod execute;
 pub mod expand;

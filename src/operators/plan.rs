@@ -16,6 +16,27 @@ pub fn deep<T>(f: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, f)
 }
 
+/// How many children an operator has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Leaf,
+    Unary,
+    Binary,
+    Many,
+}
+
+impl Shape {
+    /// Whether so many children are right.
+    pub fn admits(self, children: usize) -> bool {
+        match self {
+            Shape::Leaf => children == 0,
+            Shape::Unary => children == 1,
+            Shape::Binary => children == 2,
+            Shape::Many => children > 0,
+        }
+    }
+}
+
 impl SparkPlan {
     /// A node with a fresh id.
     pub fn new(operator: Operator, children: Vec<Arc<SparkPlan>>) -> Arc<Self> {
@@ -33,6 +54,52 @@ impl SparkPlan {
     /// The only child of a unary operator.
     pub fn child(&self) -> &Arc<SparkPlan> {
         &self.children[0]
+    }
+
+    /// The first child of a binary operator.
+    pub fn left(&self) -> &Arc<SparkPlan> {
+        &self.children[0]
+    }
+
+    /// The second child of a binary operator.
+    pub fn right(&self) -> &Arc<SparkPlan> {
+        &self.children[1]
+    }
+
+    /// How many children the operator has; `Union` has as many as it is given.
+    pub fn shape(&self) -> Shape {
+        match &self.operator {
+            Operator::FileScan(_)
+            | Operator::InMemoryTableScan(_)
+            | Operator::LocalTableScan(_)
+            | Operator::OneRowScan
+            | Operator::Range(_) => Shape::Leaf,
+            Operator::BroadcastHashJoin(_)
+            | Operator::ShuffledHashJoin(_)
+            | Operator::SortMergeJoin(_)
+            | Operator::BroadcastNestedLoopJoin(_)
+            | Operator::CartesianProduct(_) => Shape::Binary,
+            Operator::Union(_) => Shape::Many,
+            Operator::Filter(_)
+            | Operator::Project(_)
+            | Operator::Aggregate(_)
+            | Operator::Sort(_)
+            | Operator::TakeOrderedAndProject(_)
+            | Operator::CollectLimit(_)
+            | Operator::LocalLimit(_)
+            | Operator::GlobalLimit(_)
+            | Operator::Exchange(_)
+            | Operator::BroadcastExchange(_)
+            | Operator::ReusedExchange(_)
+            | Operator::Expand(_)
+            | Operator::Generate(_)
+            | Operator::Window(_)
+            | Operator::WindowGroupLimit(_)
+            | Operator::Sample(_)
+            | Operator::Coalesce(_)
+            | Operator::WholeStageCodegen(_)
+            | Operator::InputAdapter => Shape::Unary,
+        }
     }
 
     /// Rebuilds bottom-up.
@@ -230,7 +297,7 @@ impl SparkPlan {
 
     /// What is required of each child across partitions. Where several children are required to be clustered, equal partition
     /// numbers hold matching rows.
-    pub fn required_distribution(&self) -> Vec<Distribution> {
+    pub fn required_child_distribution(&self) -> Vec<Distribution> {
         match &self.operator {
             Operator::Aggregate(a) => vec![a.required_distribution()],
             Operator::Sort(s) => vec![s.required_distribution()],
@@ -266,7 +333,7 @@ impl SparkPlan {
     }
 
     /// In which order each child's rows must come, within a partition.
-    pub fn required_ordering(&self) -> Vec<Vec<SortOrder>> {
+    pub fn required_child_ordering(&self) -> Vec<Vec<SortOrder>> {
         match &self.operator {
             Operator::Aggregate(a) => vec![a.required_ordering()],
             Operator::SortMergeJoin(j) => j.required_ordering(),

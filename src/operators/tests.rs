@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::collect::{execute_collect, execute_take, execute_to_iterator};
 use super::test_support::{local_table, rows_of, run, test_context};
 use super::*;
 use crate::base::{Attribute, DataType, ErrorClass, Scalar};
@@ -100,7 +99,7 @@ fn limits_and_offsets() {
     assert_eq!(longs(run(&plan, &context).unwrap()), [5, 10, 11, 12]);
     let collect = over(Operator::CollectLimit(CollectLimit { limit: Some(12), offset: 9 }), child);
     assert_eq!(longs(run(&collect, &context).unwrap()), [9, 10, 11]);
-    assert_eq!(longs(rows_of(&execute_collect(&collect, &context).unwrap())), [9, 10, 11]);
+    assert_eq!(longs(rows_of(&collect.execute_collect(&context).unwrap())), [9, 10, 11]);
 }
 
 /// The worked example of Spark's take: `range(0, 20, 1, 4)` dealt into 10 partitions by `id % 8`.
@@ -115,12 +114,13 @@ fn take_scans_as_few_partitions_as_spark() {
     };
     let plan = exchange(Partitioning::Hash { exprs: vec![key], partitions: 10 }, child);
     let context = test_context(&[]);
-    let sizes: Vec<usize> =
-        execute_to_iterator(&plan, &context).unwrap().map(|rows| rows.unwrap().iter().map(|b| b.num_rows()).sum()).collect();
-    assert_eq!(sizes, [2, 2, 0, 0, 0, 5, 0, 3, 5, 3]);
+    let partitions: Vec<Vec<i64>> = plan.execute_to_iterator(&context).unwrap().map(|rows| longs(rows_of(&rows.unwrap()))).collect();
+    let expected: [&[i64]; 10] =
+        [&[4, 12], &[7, 15], &[], &[], &[], &[0, 6, 8, 14, 16], &[], &[3, 11, 19], &[2, 5, 10, 13, 18], &[1, 9, 17]];
+    assert_eq!(partitions, expected);
     for (n, jobs) in [(13, 3), (5, 3), (3, 2), (0, 0)] {
         let context = test_context(&[]);
-        let rows = execute_take(&plan, n, &context).unwrap();
+        let rows = plan.execute_take(n, &context).unwrap();
         assert_eq!(rows.iter().map(|b| b.num_rows() as u64).sum::<u64>(), n);
         assert_eq!(context.jobs.load(Ordering::Relaxed), jobs, "take({n})");
     }
@@ -134,7 +134,7 @@ fn range_exchange_orders_partitions() {
     let plan = over(Operator::Sort(Sort { order, global: true }), plan);
     let context = test_context(&[("execution.batchSize", "50")]);
     assert_eq!(longs(run(&plan, &context).unwrap()), (0..1000).rev().collect::<Vec<_>>());
-    let largest = execute_to_iterator(&plan, &context).unwrap().map(|p| rows_of(&p.unwrap()).len()).max();
+    let largest = plan.execute_to_iterator(&context).unwrap().map(|p| rows_of(&p.unwrap()).len()).max();
     assert!(largest.unwrap() < 500, "{largest:?}");
 }
 
@@ -150,7 +150,7 @@ fn round_robin_deals_evenly() {
     let (child, _) = numbers(100, 2);
     let plan = exchange(Partitioning::RoundRobin(4), child);
     let context = test_context(&[("execution.batchSize", "7")]);
-    let sizes: Vec<usize> = execute_to_iterator(&plan, &context).unwrap().map(|p| rows_of(&p.unwrap()).len()).collect();
+    let sizes: Vec<usize> = plan.execute_to_iterator(&context).unwrap().map(|p| rows_of(&p.unwrap()).len()).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 100);
     assert!(sizes.iter().all(|s| (24..=26).contains(s)), "{sizes:?}");
 }

@@ -9,7 +9,7 @@ use crate::operators::plan::deep;
 use crate::operators::properties::ordering_satisfies;
 use crate::operators::{Distribution, Operator, Partitioning, ShuffleSpec, SparkPlan};
 
-/// Every attribute used is provided, no node gives a column twice, node ids are unique (a reused exchange's original aside); and,
+/// Every node has as many children as it must, every attribute used is provided, no node gives a column twice, node ids are unique (a reused exchange's original aside); and,
 /// once `ensured`, distributions and orders are met.
 ///
 /// # Errors
@@ -22,6 +22,9 @@ fn node(plan: &Arc<SparkPlan>, settings: &Settings, ensured: bool, seen: &mut Ha
     let fail = |what: String| Err(Error::internal(format!("{}: {what}", plan.name())));
     if !seen.insert(plan.id) {
         return fail(format!("node {} occurs twice", plan.id));
+    }
+    if !plan.shape().admits(plan.children.len()) {
+        return fail(format!("{} children", plan.children.len()));
     }
     if matches!(plan.operator, Operator::ReusedExchange(_)) {
         return Ok(());
@@ -71,13 +74,13 @@ fn unresolved(plan: &SparkPlan) -> Option<Expr> {
 fn requirements(plan: &SparkPlan, settings: &Settings) -> Result<()> {
     let fail = |what: String| Err(Error::internal(format!("{}: {what}", plan.name())));
     let all_keys = settings.bool(&settings::REQUIRE_ALL_CLUSTER_KEYS_FOR_DISTRIBUTION);
-    let required = plan.required_distribution();
+    let required = plan.required_child_distribution();
     for (child, distribution) in plan.children.iter().zip(&required) {
         if !child.output_partitioning().satisfies(distribution, all_keys) {
             return fail(format!("{:?} of {} does not satisfy {distribution:?}", child.output_partitioning(), child.name()));
         }
     }
-    for (child, order) in plan.children.iter().zip(plan.required_ordering()) {
+    for (child, order) in plan.children.iter().zip(plan.required_child_ordering()) {
         if !ordering_satisfies(&child.output_ordering(), &order) {
             return fail(format!("{} is not ordered by {order:?}", child.name()));
         }

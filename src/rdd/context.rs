@@ -1,18 +1,19 @@
 //! What a running query and its tasks share: settings, cancellation, metrics, results of subqueries and broadcasts.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 
 use super::counter::Counter;
 use super::faults::Faults;
+use super::future::Future;
 use super::spill::SpillSite;
 use super::{MemoryPool, Rdd, Reservation};
 use crate::base::settings::{FAULTS, TEMP_DIR};
-use crate::base::{Error, ErrorClass, Result, Scalar, Settings};
+use crate::base::{Error, ErrorClass, Result, Settings};
 use crate::expr::SubqueryId;
 
 /// Runs jobs over lineages; implemented by the scheduler, called by operators that need results early
@@ -33,24 +34,49 @@ pub trait JobRunner: Send + Sync {
     }
 }
 
-/// State of one running query.
+/// State of one running query, or of a part of it whose failure is its own ([`QueryContext::part`]).
 pub struct QueryContext {
     pub settings: Settings,
     pub runner: Arc<dyn JobRunner>,
     pub memory: Arc<MemoryPool>,
     /// Failures that tests ask for.
     pub faults: Arc<Faults>,
-    cancelled: AtomicBool,
-    /// The first error of any task: the answer of the whole query.
-    failure: OnceLock<Error>,
-    /// Values of the uncorrelated scalar subqueries that have finished.
-    subqueries: Mutex<HashMap<SubqueryId, Scalar>>,
-    metrics: Mutex<HashMap<(u64, &'static str), Counter>>,
-    /// What plan nodes keep for the length of the query (shuffles, broadcasts), by node.
-    shared: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
+    fate: Arc<Fate>,
+    /// That of the whole query, where this is a part of it.
+    whole: Option<Arc<Fate>>,
+    subqueries: Arc<Mutex<HashMap<SubqueryId, Arc<Subquery>>>>,
+    metrics: Arc<Mutex<HashMap<(u64, &'static str), Counter>>>,
+    /// What plan nodes keep for the length of the query (shuffles, broadcasts), by node and type.
+    shared: Arc<Mutex<HashMap<(u64, TypeId), Arc<dyn Any + Send + Sync>>>>,
     /// Jobs run so far (actions, shuffles aside).
-    pub jobs: AtomicU64,
+    pub jobs: Arc<AtomicU64>,
 }
+
+/// Whether to go on.
+#[derive(Default)]
+struct Fate {
+    cancelled: AtomicBool,
+    /// The first error of any task.
+    failure: OnceLock<Error>,
+}
+
+impl Fate {
+    fn check(&self) -> Result<()> {
+        if !self.cancelled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(self.failure.get().cloned().unwrap_or_else(|| Error::new(ErrorClass::Cancelled, "The query was cancelled.")))
+    }
+}
+
+/// A query whose answer, a column, others wait for.
+struct Subquery {
+    compute: Arc<ComputeSubquery>,
+    running: OnceLock<Future<ArrayRef>>,
+}
+
+/// Computes the answer of a subquery, on a thread that may block.
+pub type ComputeSubquery = dyn Fn(&Arc<QueryContext>) -> Result<ArrayRef> + Send + Sync;
 
 impl QueryContext {
     pub fn new(settings: Settings, runner: Arc<dyn JobRunner>) -> Arc<Self> {
@@ -64,26 +90,43 @@ impl QueryContext {
             memory: runner.memory(),
             runner,
             faults,
-            cancelled: AtomicBool::new(false),
-            failure: OnceLock::new(),
-            subqueries: Mutex::default(),
-            metrics: Mutex::default(),
-            shared: Mutex::default(),
-            jobs: AtomicU64::new(0),
+            fate: Arc::default(),
+            whole: None,
+            subqueries: Arc::default(),
+            metrics: Arc::default(),
+            shared: Arc::default(),
+            jobs: Arc::default(),
         });
         // Met by the first task.
         invalid.map(|e| context.fail(e));
         context
     }
 
-    /// Asks all tasks to stop.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+    /// The same query, for a part that is computed beside others: its failure stops its own tasks only and is met by those who wait
+    /// for the part, so that which of several failures is reported does not depend on which comes first.
+    pub fn part(&self) -> Arc<Self> {
+        Arc::new(Self {
+            settings: self.settings.clone(),
+            runner: self.runner.clone(),
+            memory: self.memory.clone(),
+            faults: self.faults.clone(),
+            fate: Arc::default(),
+            whole: Some(self.whole.as_ref().unwrap_or(&self.fate).clone()),
+            subqueries: self.subqueries.clone(),
+            metrics: self.metrics.clone(),
+            shared: self.shared.clone(),
+            jobs: self.jobs.clone(),
+        })
     }
 
-    /// Records a task's error and stops the other tasks; returns the error that the query reports, the first one recorded.
+    /// Asks all tasks to stop.
+    pub fn cancel(&self) {
+        self.fate.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Records a task's error and stops the other tasks; returns the error that the query (or this part) reports, the first one recorded.
     pub fn fail(&self, error: Error) -> Error {
-        let first = self.failure.get_or_init(|| error).clone();
+        let first = self.fate.failure.get_or_init(|| error).clone();
         self.cancel();
         first
     }
@@ -91,34 +134,49 @@ impl QueryContext {
     /// # Errors
     /// The error of the task that failed first, or `Cancelled` once [`Self::cancel`] was called.
     pub fn check_cancelled(&self) -> Result<()> {
-        if !self.cancelled.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(self.failure.get().cloned().unwrap_or_else(|| Error::new(ErrorClass::Cancelled, "The query was cancelled.")))
+        self.fate.check()?;
+        self.whole.as_ref().map_or(Ok(()), |whole| whole.check())
     }
 
-    pub fn set_subquery(&self, id: SubqueryId, value: Scalar) {
-        self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).insert(id, value);
+    /// Makes a subquery known; it runs when it is first asked for.
+    pub fn declare_subquery(&self, id: SubqueryId, compute: Arc<ComputeSubquery>) {
+        let subquery = Arc::new(Subquery { compute, running: OnceLock::new() });
+        self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).insert(id, subquery);
     }
 
-    /// # Errors
-    /// `Internal` when the subquery has not run.
-    pub fn subquery(&self, id: SubqueryId) -> Result<Scalar> {
-        self.subqueries
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| Error::internal(format!("subquery {} was not run before its user", id.0)))
-    }
-
-    /// What plan node `node` shares between all its uses in this query, made by `make` on first use; `make` must not block.
+    /// Starts a subquery in the background, unless it has been.
     ///
     /// # Errors
-    /// `Internal` when the node shares a value of another type.
-    pub fn shared<T: Send + Sync + 'static>(&self, node: u64, make: impl FnOnce() -> T) -> Result<Arc<T>> {
-        let slot = self.shared.lock().unwrap_or_else(|e| e.into_inner()).entry(node).or_insert_with(|| Arc::new(make())).clone();
-        slot.downcast().map_err(|_| Error::internal(format!("plan node {node} shares values of two types")))
+    /// `Internal` when there is no such subquery.
+    pub fn start_subquery(&self, id: SubqueryId) -> Result<()> {
+        self.running_subquery(id).map(|_| ())
+    }
+
+    fn running_subquery(&self, id: SubqueryId) -> Result<Arc<Subquery>> {
+        let known = self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).get(&id).cloned();
+        let subquery = known.ok_or_else(|| Error::internal(format!("subquery {} is not part of the query", id.0)))?;
+        subquery.running.get_or_init(|| {
+            let (compute, part) = (subquery.compute.clone(), self.part());
+            Future::start(move || compute(&part))
+        });
+        Ok(subquery)
+    }
+
+    /// The answer of a subquery: of a scalar one its value alone. Waits for it; never called by a task, whose worker it may need.
+    ///
+    /// # Errors
+    /// Those of the subquery.
+    pub fn subquery(&self, id: SubqueryId) -> Result<ArrayRef> {
+        let subquery = self.running_subquery(id)?;
+        subquery.running.get().map_or_else(|| Err(Error::internal("a subquery that was started does not run")), Future::get)
+    }
+
+    /// What plan node `node` shares between all its uses in this query, one value of each type, made by `make` on first use; `make` must
+    /// not block.
+    pub fn shared<T: Send + Sync + 'static>(&self, node: u64, make: impl FnOnce() -> T) -> Arc<T> {
+        let key = (node, TypeId::of::<T>());
+        let slot = self.shared.lock().unwrap_or_else(|e| e.into_inner()).entry(key).or_insert_with(|| Arc::new(make())).clone();
+        slot.downcast().unwrap_or_else(|_| unreachable!("the key says the type"))
     }
 
     /// The counter `name` of plan node `node`, made on first use. Names are Spark's (`numOutputRows`); times in nanoseconds.
@@ -146,8 +204,10 @@ impl QueryContext {
         }
     }
 
-    /// Lets go of what plan nodes shared: the query has ended.
+    /// Stops what still runs and lets go of what plan nodes shared: the query has ended.
     pub fn release(&self) {
+        self.cancel();
+        self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).clear();
         let shared = std::mem::take(&mut *self.shared.lock().unwrap_or_else(|e| e.into_inner()));
         drop(shared);
     }
@@ -226,36 +286,5 @@ impl TaskContext {
 
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::Relaxed)
-    }
-}
-
-/// A value computed once, on a thread of its own, and waited for by its users (broadcasts).
-pub struct Future<T> {
-    cell: Arc<OnceLock<Result<T>>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-}
-
-impl<T: Clone + Send + Sync + 'static> Future<T> {
-    /// Starts `compute` on a new thread, outside the worker pool: it blocks on jobs that need the pool.
-    pub fn start(compute: impl FnOnce() -> Result<T> + Send + 'static) -> Self {
-        let cell = Arc::new(OnceLock::new());
-        let filled = cell.clone();
-        let thread = std::thread::spawn(move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(compute))
-                .unwrap_or_else(|_| Err(Error::internal("a background computation panicked")));
-            let _ = filled.set(result);
-        });
-        Self { cell, thread: Mutex::new(Some(thread)) }
-    }
-
-    /// Waits for the value.
-    ///
-    /// # Errors
-    /// Those of the computation.
-    pub fn get(&self) -> Result<T> {
-        if let Some(thread) = self.thread.lock().unwrap_or_else(|e| e.into_inner()).take() {
-            let _ = thread.join();
-        }
-        self.cell.get().cloned().unwrap_or_else(|| Err(Error::internal("a background computation ended without a value")))
     }
 }

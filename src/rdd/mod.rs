@@ -6,6 +6,7 @@
 pub mod context;
 pub mod counter;
 pub mod faults;
+pub mod future;
 pub mod memory;
 pub mod partitioner;
 pub mod shuffle;
@@ -18,6 +19,7 @@ use crate::base::Result;
 pub use crate::datasource::BatchStream;
 pub use context::{JobRunner, QueryContext, TaskContext};
 pub use counter::Counter;
+pub use future::Future;
 pub use memory::{MemoryPool, Reservation};
 pub use partitioner::Partitioner;
 pub use shuffle::{MapOutput, MapWriter, ShuffleDependency};
@@ -57,6 +59,11 @@ impl Rdd {
         compute: impl Fn(usize, &TaskContext) -> Result<BatchStream> + Send + Sync + 'static,
     ) -> Self {
         Self { inner: Arc::new(Inner { name: name.into(), partitions, dependencies, compute: Box::new(compute) }) }
+    }
+
+    /// Whether both are the same lineage, described once.
+    pub fn is(&self, other: &Rdd) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     pub fn name(&self) -> &str {

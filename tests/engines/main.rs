@@ -3,6 +3,7 @@
 mod faults;
 mod memory;
 mod metrics;
+mod subqueries;
 
 use wholestage::api::Session;
 use wholestage::base::Result;

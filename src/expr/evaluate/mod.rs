@@ -192,6 +192,14 @@ pub fn evaluate_all(exprs: &[Expr], batch: &RecordBatch) -> Result<Vec<ArrayRef>
     exprs.iter().map(|e| rows.eval(e)?.into_array(batch.num_rows())).collect()
 }
 
+/// Several expressions over one batch; what they have in common is computed once if `eliminate`.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_list(exprs: &[Expr], batch: &RecordBatch, eliminate: bool) -> Result<Vec<ArrayRef>> {
+    if eliminate { evaluate_all(exprs, batch) } else { exprs.iter().map(|e| evaluate(e, batch)).collect() }
+}
+
 /// Subexpressions that occur more than once, leaves and anything random aside.
 fn common_subexpressions(exprs: &[Expr]) -> Common<'_> {
     let mut seen: HashMap<&Expr, usize> = HashMap::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 
-use super::{evaluate, evaluate_all, fold, generate, predicate, scalar};
+use super::{evaluate, evaluate_all, evaluate_list, fold, generate, predicate, scalar};
 use crate::base::{Attribute, DataType, ErrorClass, Scalar, calendar, schema};
 use crate::expr::coerce::{self, arithmetic, comparison, explicit_cast, function};
 use crate::expr::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
@@ -260,6 +260,8 @@ fn common_subexpressions_are_computed_once_and_agree() {
     assert_eq!(out[0].as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(1), None, Some(9)]);
     assert_eq!(out[1].as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(2), None, Some(10)]);
     assert!(Arc::ptr_eq(&out[1], &out[2]));
+    let each = evaluate_list(&[square, more.clone(), more], &b, false).unwrap();
+    assert!(each == out && !Arc::ptr_eq(&each[1], &each[2]));
 }
 
 #[test]

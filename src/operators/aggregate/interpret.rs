@@ -15,10 +15,11 @@ use super::accumulators::{Accumulator, Rows, accumulator, mismatch, sums_directl
 use super::group_keys::GroupKeys;
 use super::{Aggregate, AggregateCall, AggregateKind, AggregateMode};
 use crate::base::schema::arrow_schema;
+use crate::base::settings::SUBEXPRESSION_ELIMINATION;
 use crate::base::{Attribute, Error, Result, Scalar};
 use crate::expr::Expr;
 use crate::expr::aggregate::{Accumulate, describe};
-use crate::expr::evaluate::{evaluate_all, predicate, scalar};
+use crate::expr::evaluate::{evaluate_list, predicate, scalar};
 use crate::operators::SparkPlan;
 use crate::operators::execute::{bind, bind_all};
 use crate::operators::set_aside::{MOST_DEPTH, PARTS, SetAside};
@@ -86,6 +87,8 @@ struct Bound {
     inner_schema: SchemaRef,
     result: Vec<Expr>,
     schema: SchemaRef,
+    /// Whether what expressions have in common is computed once.
+    eliminate: bool,
 }
 
 /// Rows that some slots see, and what they need of them.
@@ -125,6 +128,7 @@ impl Bound {
             inner_schema: arrow_schema(&[]),
             result: vec![],
             schema: arrow_schema(&plan.output()),
+            eliminate: context.settings.bool(&SUBEXPRESSION_ELIMINATION),
         };
         let mut buffer_attributes: Vec<Attribute> = vec![];
         let mut outputs: Vec<Expr> = vec![];
@@ -325,7 +329,7 @@ impl State {
             return Ok(());
         }
         self.rows += batch.num_rows() as u64;
-        let columns = evaluate_all(&bound.feeds[0].exprs, batch)?;
+        let columns = evaluate_list(&bound.feeds[0].exprs, batch, bound.eliminate)?;
         let mut ids = std::mem::take(&mut self.ids);
         let global = bound.key_types.is_empty();
         if !global {
@@ -340,7 +344,7 @@ impl State {
             let kept = filter_record_batch(batch, &mask)?;
             let kept_ids: Vec<u32> = if global { vec![] } else { mask.values().set_indices().map(|i| ids[i]).collect() };
             let rows = Rows { ids: (!global).then_some(kept_ids.as_slice()), len: kept.num_rows(), groups, complete: false };
-            self.accumulate(bound, feed, rows, &evaluate_all(exprs, &kept)?)?;
+            self.accumulate(bound, feed, rows, &evaluate_list(exprs, &kept, bound.eliminate)?)?;
         }
         self.ids = ids;
         Ok(())
@@ -398,9 +402,9 @@ impl State {
         let groups = self.keys.len();
         let buffers = make_batch(&bound.buffer_schema, self.buffers(bound)?, groups)?;
         let mut columns = self.keys.emit()?;
-        columns.extend(evaluate_all(&bound.outputs, &buffers)?);
+        columns.extend(evaluate_list(&bound.outputs, &buffers, bound.eliminate)?);
         let inner = make_batch(&bound.inner_schema, columns, groups)?;
-        make_batch(&bound.schema, evaluate_all(&bound.result, &inner)?, groups)
+        make_batch(&bound.schema, evaluate_list(&bound.result, &inner, bound.eliminate)?, groups)
     }
 }
 

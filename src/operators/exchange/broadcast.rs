@@ -3,24 +3,23 @@
 use std::any::Any;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
 use super::BroadcastExchange;
 use crate::base::number::format_bytes;
 use crate::base::schema::arrow_schema;
-use crate::base::settings::MAX_BROADCAST_TABLE_SIZE;
+use crate::base::settings::{AUTO_BROADCAST_JOIN_THRESHOLD, BROADCAST_TIMEOUT, MAX_BROADCAST_TABLE_SIZE};
 use crate::base::{Attribute, Error, ErrorClass, Result};
 use crate::expr::Expr;
 use crate::operators::SparkPlan;
 use crate::operators::join::JoinIndex;
 use crate::operators::metrics::OUTPUT_ROWS;
-use crate::rdd::context::Future;
-use crate::rdd::{Counter, QueryContext, Rdd, data_size};
+use crate::rdd::{Counter, Future, QueryContext, Rdd, data_size};
 
 /// Spark's limit on the rows of a broadcast.
-const MAX_BROADCAST_ROWS: usize = 512_000_000;
+const MAX_BROADCAST_ROWS: u64 = 512_000_000;
 
 /// The rows of a broadcast, with what its users made of them for lookups.
 pub struct BroadcastRelation {
@@ -65,12 +64,30 @@ impl BroadcastRelation {
 
 impl BroadcastExchange {
     /// Starts collecting the rows of `plan` (this exchange) unless that has begun in this query.
+    pub fn start(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Arc<Future<Arc<BroadcastRelation>>> {
+        context.shared(plan.id, || {
+            let (plan, part) = (plan.clone(), context.part());
+            Future::start(move || collect(&plan, &part))
+        })
+    }
+
+    /// The rows of `plan` (this exchange), waited for as long as `sql.broadcastTimeout` says.
     ///
     /// # Errors
-    /// `Internal` only.
-    pub fn start(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<Future<Arc<BroadcastRelation>>>> {
-        let (plan, query) = (plan.clone(), context.clone());
-        context.shared(plan.id, move || Future::start(move || collect(&plan, &query)))
+    /// Those of the rows; `ResourceExhausted` when they do not come in time.
+    pub fn wait(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<BroadcastRelation>> {
+        let rows = self.start(plan, context);
+        let Ok(seconds) = u64::try_from(context.settings.int(&BROADCAST_TIMEOUT)) else { return rows.get() };
+        rows.get_within(Duration::from_secs(seconds)).unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorClass::ResourceExhausted,
+                format!(
+                    "Could not execute broadcast in {seconds} secs. You can increase the timeout for broadcasts via \
+                     `{}` or disable broadcast join by setting `{}` to -1 or remove the broadcast hint if it exists in your code.",
+                    BROADCAST_TIMEOUT.key, AUTO_BROADCAST_JOIN_THRESHOLD.key
+                ),
+            ))
+        })
     }
 
     /// The rows as one partition; joins use [`SparkPlan::execute_broadcast`] instead.
@@ -88,19 +105,17 @@ impl BroadcastExchange {
 
 fn collect(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<BroadcastRelation>> {
     let start = Instant::now();
-    let rdd = plan.child().execute(context)?;
-    let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
-    let batches: Vec<RecordBatch> = context.runner.run_job(&rdd, &partitions, context)?.into_iter().flatten().collect();
+    let (rows, batches) = plan.child().execute_collect_iterator(context)?;
     context.metric(plan.id, "collectTime").store(start.elapsed().as_nanos() as u64, Relaxed);
-    let relation = BroadcastRelation::new(batches, plan.output(), context.metric(plan.id, "buildTime"));
-    let (rows, bytes) = (relation.num_rows(), relation.batches.iter().map(data_size).sum::<usize>());
-    let limit = context.settings.bytes(&MAX_BROADCAST_TABLE_SIZE);
     if rows >= MAX_BROADCAST_ROWS {
         return Err(Error::new(
             ErrorClass::ResourceExhausted,
             format!("Cannot broadcast the table over {MAX_BROADCAST_ROWS} rows: {rows} rows."),
         ));
     }
+    let relation = BroadcastRelation::new(batches.collect(), plan.output(), context.metric(plan.id, "buildTime"));
+    let bytes = relation.batches.iter().map(data_size).sum::<usize>();
+    let limit = context.settings.bytes(&MAX_BROADCAST_TABLE_SIZE);
     if bytes as i128 > i128::from(limit) {
         return Err(Error::new(
             ErrorClass::ResourceExhausted,
@@ -111,7 +126,7 @@ fn collect(plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<Bro
             ),
         ));
     }
-    context.metric(plan.id, OUTPUT_ROWS).store(rows as u64, Relaxed);
+    context.metric(plan.id, OUTPUT_ROWS).store(rows, Relaxed);
     context.metric(plan.id, "dataSize").store(bytes as u64, Relaxed);
     Ok(relation)
 }

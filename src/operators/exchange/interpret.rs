@@ -40,7 +40,7 @@ impl Exchange {
     /// # Errors
     /// See [`Self::execute`].
     pub fn dependency(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Arc<ShuffleDependency>> {
-        let shared = context.shared(plan.id, SharedShuffle::default)?;
+        let shared = context.shared(plan.id, SharedShuffle::default);
         let mut shared = shared.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(made) = &*shared {
             return Ok(made.clone());

@@ -7,9 +7,8 @@ use arrow::compute::FilterBuilder;
 use super::Filter;
 use crate::base::Result;
 use crate::base::schema::arrow_schema;
-use crate::expr::evaluate::predicate;
 use crate::operators::SparkPlan;
-use crate::operators::execute::bind;
+use crate::operators::execute::new_predicate;
 use crate::operators::stream::coalesced;
 use crate::rdd::{QueryContext, Rdd};
 
@@ -27,14 +26,14 @@ impl Filter {
     /// Those of the child and of binding.
     pub fn execute_columns(&self, plan: &Arc<SparkPlan>, columns: Vec<usize>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let input = plan.child().output();
-        let condition = bind(&self.condition, &input, context)?;
+        let condition = new_predicate(&self.condition, &input, context)?;
         let schema = Arc::new(arrow_schema(&input).project(&columns)?);
         let whole = columns.len() == input.len();
         let batch_size = context.settings.batch_size();
         Ok(plan.child().execute(context)?.map_partitions("Filter", move |_, input, _| {
             let (condition, columns) = (condition.clone(), columns.clone());
             Ok(coalesced(input, schema.clone(), batch_size, move |buffer, batch| {
-                let mask = predicate(&condition, &batch)?;
+                let mask = condition.eval(&batch)?;
                 let kept = mask.true_count();
                 if kept == 0 {
                     return Ok(());

@@ -15,10 +15,9 @@ use super::BuildSide;
 use crate::base::schema::arrow_schema;
 use crate::base::{Attribute, Error, ErrorClass, Result, Scalar};
 use crate::expr::Expr;
-use crate::expr::evaluate::predicate;
 use crate::logical::JoinType;
 use crate::logical::plan::join_output;
-use crate::operators::execute::bind;
+use crate::operators::execute::{Predicate, new_predicate};
 use crate::operators::stream::make_batch;
 use crate::rdd::QueryContext;
 
@@ -86,7 +85,7 @@ pub struct Joiner {
 /// The residual condition over the columns that it uses.
 #[derive(Debug)]
 struct Residual {
-    condition: Expr,
+    condition: Predicate,
     /// Positions of the used columns, stream columns first.
     stream_columns: Vec<usize>,
     build_columns: Vec<usize>,
@@ -389,7 +388,7 @@ impl Residual {
         let (stream_columns, build_columns) = (positions(stream), positions(build));
         let attributes: Vec<Attribute> =
             stream_columns.iter().map(|&i| stream[i].clone()).chain(build_columns.iter().map(|&i| build[i].clone())).collect();
-        let condition = bind(&condition, &attributes, context)?;
+        let condition = new_predicate(&condition, &attributes, context)?;
         Ok(Self { condition, stream_columns, build_columns, schema: arrow_schema(&attributes) })
     }
 
@@ -404,7 +403,7 @@ impl Residual {
         for &i in &self.build_columns {
             columns.push(take(build.column(i), &rows, None)?);
         }
-        predicate(&self.condition, &make_batch(&self.schema, columns, pairs.stream.len())?)
+        self.condition.eval(&make_batch(&self.schema, columns, pairs.stream.len())?)
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::Project;
 use crate::base::Result;
 use crate::base::schema::arrow_schema;
-use crate::expr::evaluate::evaluate_all;
+use crate::base::settings::SUBEXPRESSION_ELIMINATION;
+use crate::expr::evaluate::evaluate_list;
 use crate::operators::execute::bind_all;
 use crate::operators::stream::make_batch;
 use crate::operators::{Operator, SparkPlan};
@@ -37,11 +38,12 @@ impl Project {
         };
         let exprs = bind_all(&self.list, &input, context)?;
         let schema = arrow_schema(&plan.output());
+        let eliminate = context.settings.bool(&SUBEXPRESSION_ELIMINATION);
         Ok(rdd.map_partitions("Project", move |_, input, _| {
             let (exprs, schema) = (exprs.clone(), schema.clone());
             Ok(Box::new(input.map(move |batch| {
                 let batch = batch?;
-                make_batch(&schema, evaluate_all(&exprs, &batch)?, batch.num_rows())
+                make_batch(&schema, evaluate_list(&exprs, &batch, eliminate)?, batch.num_rows())
             })))
         }))
     }

@@ -12,6 +12,7 @@ use crate::codegen::state::{Slot, StateLayout};
 use crate::codegen::value::Bounds;
 use crate::codegen::{Op, Pipeline, Sink, Source, support};
 use crate::expr::Expr;
+use crate::operators::execute::scalar_subquery;
 use crate::operators::{Operator, SparkPlan};
 use crate::rdd::QueryContext;
 use crate::runtime::aggregate_table::Addressing;
@@ -111,7 +112,7 @@ pub type Resolve<'c> = dyn Fn(&Expr) -> Result<Scalar> + 'c;
 /// Values of finished subqueries.
 pub fn resolve_in(context: &QueryContext) -> impl Fn(&Expr) -> Result<Scalar> + '_ {
     |e| match e {
-        Expr::ScalarSubquery { id, .. } => context.subquery(*id),
+        Expr::ScalarSubquery { id, .. } => scalar_subquery(*id, context),
         other => Err(Error::internal(format!("{other} is no subquery"))),
     }
 }

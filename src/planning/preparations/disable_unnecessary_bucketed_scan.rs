@@ -30,7 +30,7 @@ struct Above {
 }
 
 fn disable(plan: Arc<SparkPlan>, above: Above) -> Arc<SparkPlan> {
-    let interested = plan.required_distribution().iter().any(|d| matches!(d, Distribution::Clustered(_) | Distribution::AllTuples));
+    let interested = plan.required_child_distribution().iter().any(|d| matches!(d, Distribution::Clustered(_) | Distribution::AllTuples));
     let below = match &plan.operator {
         Operator::FileScan(_) if !above.interested || (above.exchange && !above.other) => return disabled(plan),
         _ if interested => Above { interested: true, exchange: false, other: false },

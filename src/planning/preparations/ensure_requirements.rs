@@ -36,10 +36,10 @@ impl EnsureRequirements {
             return plan.child().clone();
         }
         let plan = reorder(plan);
-        let required = plan.required_distribution();
+        let required = plan.required_child_distribution();
         let mut children: Vec<_> = plan.children.iter().zip(&required).map(|(c, d)| self.distribute(c.clone(), d)).collect();
         self.co_partition(&mut children, &required);
-        for (child, order) in children.iter_mut().zip(plan.required_ordering()) {
+        for (child, order) in children.iter_mut().zip(plan.required_child_ordering()) {
             if !ordering_satisfies(&child.output_ordering(), &order) {
                 *child = SparkPlan::new(Operator::Sort(Sort { order, global: false }), vec![child.clone()]);
             }
