@@ -116,7 +116,8 @@ fn explain_levels() {
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["plan"]["metric_values"]["numOutputRows"], 5, "{json}");
     assert_eq!(value["plan"]["metrics"]["numOutputRows"], "5", "{json}");
-    assert!(value["stages"][0]["metric_values"]["codeSize"].as_u64().is_some_and(|bytes| bytes > 0), "{json}");
+    assert!(value["compiled_stages"][0]["metric_values"]["codeSize"].as_u64().is_some_and(|bytes| bytes > 0), "{json}");
+    assert_eq!((&value["stages"][0]["rows"], &value["stages"][0]["failed_tries"]), (&5.into(), &0.into()), "{json}");
     assert!(query(&format!("EXPLAIN {sql}")).contains("HashAggregate"));
 }
 
@@ -126,6 +127,21 @@ fn timing_goes_to_standard_error() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "one\n1\n");
     let times = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(["parse", "plan", "compile", "run"].iter().all(|phase| times.contains(phase)), "{times}");
+}
+
+#[test]
+fn progress_is_shown_when_asked_for_and_wiped_at_the_end() {
+    let slow = "SELECT count(DISTINCT sha2(cast(id AS string), 512)) AS n FROM range(0, 300000, 1, 4)";
+    let run = |more: &[&str]| {
+        let output = run(&[&["query", "--threads", "2", "--format", "csv", slow][..], more].concat());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n300000\n");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let shown = run(&["--progress", "always"]);
+    assert!(shown.starts_with("\r[Stage ") && shown.contains(") / ") && shown.ends_with(" \r"), "{shown:?}");
+    for quiet in [&["--progress", "never"][..], &[]] {
+        assert_eq!(run(quiet), "");
+    }
 }
 
 #[test]

@@ -11,11 +11,12 @@ use crate::planning::ExplainLevel;
 #[command(after_help = "\
 Examples:
   wholestage explain --data fixtures/sales \"SELECT region, sum(amount) FROM orders WHERE quantity > 2 GROUP BY region\"
-  wholestage explain --level formatted --data fixtures/sales \"SELECT c.country, sum(o.amount) FROM orders o JOIN customers c ON o.customer_id = c.id GROUP BY c.country\"")]
+  wholestage explain --level formatted --data fixtures/sales \"SELECT c.country, sum(o.amount) FROM orders o JOIN customers c ON o.customer_id = c.id GROUP BY c.country\"
+  wholestage explain --level analyze --data fixtures/sales \"SELECT region, sum(amount) FROM orders GROUP BY region\"")]
 pub(super) struct Arguments {
     #[command(flatten)]
     statements: Statements,
-    /// How much is shown: simple, extended, formatted, cost, codegen, analyze
+    /// How much is shown: simple, extended, formatted, cost, codegen, or analyze, which runs the query and adds metrics
     #[arg(long, value_name = "LEVEL", default_value = "simple", value_parser = parse_level)]
     level: ExplainLevel,
     /// One JSON object per plan node instead of text
@@ -52,8 +53,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let execution = session.run(last)?.query_execution()?;
     execution.physical()?;
     output::warn(&execution.warnings());
+    let progress = arguments.options.progress;
     if arguments.json {
-        return output::print(&execution.explain_json(arguments.level == ExplainLevel::Analyze)?);
+        let explain = || execution.explain_json(arguments.level == ExplainLevel::Analyze);
+        return output::print(&progress.during(&execution, explain)?);
     }
-    output::print(&execution.explain(arguments.level)?)
+    output::print(&progress.during(&execution, || execution.explain(arguments.level))?)
 }

@@ -31,7 +31,7 @@ pub(super) struct Options {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Most memory of running queries, e.g. 512MB
+    /// Most memory of running queries, e.g. 512MB; sorts, aggregations and shuffles spill to files below it
     #[arg(long, value_name = "SIZE")]
     memory_limit: Option<String>,
     /// Where spill files go [default: the system's folder]
@@ -43,7 +43,7 @@ pub(super) struct Options {
     /// Print parse, plan, compile and run times on standard error
     #[arg(long)]
     pub timing: bool,
-    /// A line on standard error while a query takes long [default: auto]
+    /// auto, always or never: a progress bar on standard error while a query takes long [default: auto, on a terminal]
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true)]
     pub progress: Progress,
 }

@@ -3,6 +3,7 @@
 //! Each phase is computed when first asked for and kept. An action starts a run: a [`QueryContext`] of its own, all scalar subqueries
 //! and broadcasts started at once in the background, then the plan executed, each node once its subqueries have answered.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,10 @@ use super::{CacheManager, Scheduler};
 use crate::base::{Attribute, ErrorClass, Result, Settings, warning};
 use crate::datasource::BatchStream;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
+use crate::operators::metrics::OUTPUT_ROWS;
 use crate::operators::{Metric, Operator, SparkPlan, whole_stage};
 use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain, explain_json};
-use crate::rdd::{QueryContext, Rdd};
+use crate::rdd::{QueryContext, Rdd, StageInfo};
 
 /// How long the phases took. A phase not yet run took nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,6 +49,19 @@ impl OperatorMetrics {
     pub fn get(&self, key: &str) -> Option<u64> {
         self.metrics.iter().find(|(metric, _)| metric.key == key).map(|(_, value)| *value)
     }
+}
+
+/// How far a query is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryProgress {
+    /// Those that have begun, subqueries' and broadcasts' too.
+    pub stages: Vec<StageInfo>,
+    /// Rows that have left the plan's scans.
+    pub rows_read: u64,
+    /// Bytes that finished tasks left for stages behind shuffles.
+    pub shuffle_bytes: u64,
+    /// Bytes written to spill files.
+    pub spilled: u64,
 }
 
 /// A query and everything known about it.
@@ -219,6 +234,32 @@ impl QueryExecution {
         all
     }
 
+    /// How far the last action is, or what it came to; `None` before there was one. Other threads may ask while it runs.
+    pub fn progress(&self) -> Option<QueryProgress> {
+        let context = self.last_run()?;
+        let (mut leaves, mut rows_read) = (HashSet::new(), 0);
+        if let Ok(physical) = self.physical() {
+            for root in [&physical.executed_plan].into_iter().chain(physical.subqueries.iter().map(|s| &s.executed_plan)) {
+                root.visit(&mut |node| {
+                    if node.children.is_empty() {
+                        leaves.insert(node.id);
+                    }
+                });
+            }
+        }
+        let mut spilled = 0;
+        for (node, name, value) in context.metrics() {
+            match name {
+                OUTPUT_ROWS if leaves.contains(&node) => rows_read += value,
+                "spillSize" => spilled += value,
+                _ => {}
+            }
+        }
+        let stages = context.stages.infos();
+        let shuffle_bytes = stages.iter().map(|stage| stage.shuffle_bytes).sum();
+        Some(QueryProgress { stages, rows_read, shuffle_bytes, spilled })
+    }
+
     /// A new run: its subqueries and broadcasts started.
     fn start(&self) -> Result<(Arc<QueryContext>, &Arc<SparkPlan>)> {
         let physical = self.physical()?;
@@ -363,7 +404,8 @@ impl QueryExecution {
     pub fn explain_json(&self, analyze: bool) -> Result<String> {
         let context = if analyze { self.analyzed_run()? } else { None };
         let metrics = |plan: &SparkPlan| context.as_ref().map(|context| plan.metrics(context)).unwrap_or_default();
-        let details = Details { code: &|_| Ok(String::new()), metrics: &metrics };
+        let stages = context.as_ref().map(|context| context.stages.infos()).unwrap_or_default();
+        let details = Details { code: &|_| Ok(String::new()), metrics: &metrics, stages };
         Ok(explain_json(self.physical()?, &self.settings, analyze.then_some(&details)))
     }
 
@@ -390,7 +432,8 @@ impl QueryExecution {
             None => Ok(String::new()),
         };
         let metrics = |plan: &SparkPlan| context.as_ref().map(|context| plan.metrics(context)).unwrap_or_default();
-        let details = Details { code: &code, metrics: &metrics };
+        let stages = context.as_ref().map(|context| context.stages.infos()).unwrap_or_default();
+        let details = Details { code: &code, metrics: &metrics, stages };
         Ok(explain(&self.query, self.optimized()?, self.physical()?, level, &self.settings, &details))
     }
 }

@@ -18,7 +18,8 @@ use crate::base::number::format_bytes;
 use crate::base::settings::{DRIVER_MAX_RESULT_SIZE, STAGE_MAX_ATTEMPTS};
 use crate::base::{Error, ErrorClass, Result};
 use crate::rdd::counter::Tally;
-use crate::rdd::{Counter, Dependency, JobRunner, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext, data_size};
+use crate::rdd::shuffle::Size;
+use crate::rdd::{Counter, Dependency, JobRunner, MapOutput, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext, data_size};
 
 /// Plans nest deeply in adversarial queries; the default of 2 MB is little for unoptimised builds.
 const STACK_BYTES: usize = 16 << 20;
@@ -69,18 +70,21 @@ impl Scheduler {
     fn produce(&self, rdd: &Rdd, context: &Arc<QueryContext>, sender: &SyncSender<Result<RecordBatch>>) {
         context.jobs.fetch_add(1, Ordering::Relaxed);
         let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
-        let sent = self.run_stage(Workers::Own, rdd, &partitions, context, |partition, task| {
+        let work = |partition, task: &TaskContext| {
+            let mut rows = 0;
             for batch in rdd.compute(partition, task)? {
                 task.check()?;
                 let batch = batch?;
                 task.leave()?;
+                rows += batch.num_rows() as u64;
                 if sender.send(Ok(batch)).is_err() {
                     context.cancel();
-                    return Ok(());
+                    break;
                 }
             }
-            Ok(())
-        });
+            Ok(rows)
+        };
+        let sent = self.run_stage(Workers::Own, rdd, &partitions, context, work, |_, rows| Size { rows: *rows, bytes: 0 });
         if let Err(e) = sent {
             let _ = sender.send(Err(e));
         }
@@ -100,7 +104,12 @@ impl Scheduler {
                         let _counted = shuffle.was_made(partition).then(Tally::begin);
                         shuffle.run_map_task(partition, task)
                     };
-                    self.run_stage(Workers::Pool, &shuffle.rdd, missing, context, work)
+                    let lost = missing.iter().filter(|map| shuffle.was_made(**map)).count();
+                    if lost > 0 {
+                        context.stages.of(&shuffle.rdd).lost(lost);
+                    }
+                    let new = |map, made: &Arc<MapOutput>| if shuffle.was_made(map) { Size::default() } else { made.written() };
+                    self.run_stage(Workers::Pool, &shuffle.rdd, missing, context, work, new)
                 })?;
             }
             Ok(())
@@ -115,7 +124,8 @@ impl Scheduler {
     }
 
     /// One task per partition, in parallel; the results in the order of `partitions`. The shuffles below run first. What a task
-    /// misses of them is computed again, as is then the task, until the settings say that this was tried often enough.
+    /// misses of them is computed again, as is then the task, until the settings say that this was tried often enough. `made` tells how
+    /// much a task has made.
     fn run_stage<T: Send>(
         &self,
         workers: Workers,
@@ -123,16 +133,25 @@ impl Scheduler {
         partitions: &[usize],
         context: &Arc<QueryContext>,
         work: impl Fn(usize, &TaskContext) -> Result<T> + Sync,
+        made: impl Fn(usize, &T) -> Size + Sync,
     ) -> Result<Vec<T>> {
         let tries = context.settings.int(&STAGE_MAX_ATTEMPTS).max(1);
         let mut results: Vec<Option<T>> = partitions.iter().map(|_| None).collect();
         for attempt in 1.. {
             stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.materialise(rdd, context))?;
+            if partitions.is_empty() {
+                return Ok(vec![]);
+            }
+            let stage = context.stages.of(rdd);
+            stage.asked(if attempt == 1 { partitions.len() } else { 0 });
             let lost = OnceLock::new();
             let run = |(result, partition): (&mut Option<T>, usize)| {
-                let task = TaskContext::new(partition, context.clone());
-                match run_task(rdd.name(), task.clone(), |task| work(partition, task)) {
-                    Ok(made) => *result = Some(made),
+                let (task, running) = (TaskContext::new(partition, context.clone()), stage.begin());
+                match run_task(&stage, task.clone(), |task| work(partition, task)) {
+                    Ok(value) => {
+                        running.done(made(partition, &value));
+                        *result = Some(value);
+                    }
                     Err(e) if e.class == ErrorClass::FetchFailed && !task.has_left() => {
                         let _ = lost.set(e);
                     }
@@ -203,7 +222,7 @@ impl JobRunner for Scheduler {
     fn run_job(&self, rdd: &Rdd, partitions: &[usize], context: &Arc<QueryContext>) -> Result<Vec<Vec<RecordBatch>>> {
         context.jobs.fetch_add(1, Ordering::Relaxed);
         let gathered = Gathered::new(context);
-        self.run_stage(Workers::Pool, rdd, partitions, context, |partition, task| {
+        let work = |partition, task: &TaskContext| {
             let mut rows = vec![];
             for batch in rdd.compute(partition, task)? {
                 task.check()?;
@@ -212,7 +231,9 @@ impl JobRunner for Scheduler {
                 rows.push(batch);
             }
             Ok(rows)
-        })
+        };
+        let rows = |batches: &Vec<RecordBatch>| batches.iter().map(|b| b.num_rows() as u64).sum();
+        self.run_stage(Workers::Pool, rdd, partitions, context, work, |_, batches| Size { rows: rows(batches), bytes: 0 })
     }
 
     fn background(&self, work: Box<dyn FnOnce() + Send>) {

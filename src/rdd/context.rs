@@ -11,6 +11,7 @@ use super::counter::Counter;
 use super::faults::Faults;
 use super::future::Future;
 use super::spill::SpillSite;
+use super::stages::Stages;
 use super::{MemoryPool, Rdd, Reservation};
 use crate::base::settings::{FAULTS, TEMP_DIR};
 use crate::base::{Error, ErrorClass, Result, Settings};
@@ -50,6 +51,7 @@ pub struct QueryContext {
     shared: Arc<Mutex<HashMap<(u64, TypeId), Arc<dyn Any + Send + Sync>>>>,
     /// Jobs run so far (actions, shuffles aside).
     pub jobs: Arc<AtomicU64>,
+    pub stages: Arc<Stages>,
 }
 
 /// Whether to go on.
@@ -96,6 +98,7 @@ impl QueryContext {
             metrics: Arc::default(),
             shared: Arc::default(),
             jobs: Arc::default(),
+            stages: Arc::default(),
         });
         // Met by the first task.
         invalid.map(|e| context.fail(e));
@@ -116,6 +119,7 @@ impl QueryContext {
             metrics: self.metrics.clone(),
             shared: self.shared.clone(),
             jobs: self.jobs.clone(),
+            stages: self.stages.clone(),
         })
     }
 

@@ -12,8 +12,10 @@ pub mod partitioner;
 pub mod shuffle;
 pub mod size;
 pub mod spill;
+pub mod stages;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::Result;
 pub use crate::datasource::BatchStream;
@@ -25,6 +27,9 @@ pub use partitioner::Partitioner;
 pub use shuffle::{MapOutput, MapWriter, ShuffleDependency};
 pub use size::data_size;
 pub use spill::{Frame, SpillFile};
+pub use stages::StageInfo;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 type Compute = dyn Fn(usize, &TaskContext) -> Result<BatchStream> + Send + Sync;
 
@@ -35,6 +40,7 @@ pub struct Rdd {
 }
 
 struct Inner {
+    id: u64,
     name: String,
     partitions: usize,
     dependencies: Vec<Dependency>,
@@ -58,7 +64,13 @@ impl Rdd {
         dependencies: Vec<Dependency>,
         compute: impl Fn(usize, &TaskContext) -> Result<BatchStream> + Send + Sync + 'static,
     ) -> Self {
-        Self { inner: Arc::new(Inner { name: name.into(), partitions, dependencies, compute: Box::new(compute) }) }
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { inner: Arc::new(Inner { id, name: name.into(), partitions, dependencies, compute: Box::new(compute) }) }
+    }
+
+    /// Unique in the process.
+    pub fn id(&self) -> u64 {
+        self.inner.id
     }
 
     /// Whether both are the same lineage, described once.

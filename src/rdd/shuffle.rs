@@ -138,6 +138,10 @@ pub struct Size {
     pub bytes: u64,
 }
 
+fn total(sizes: &[Size]) -> Size {
+    sizes.iter().fold(Size::default(), |all, one| Size { rows: all.rows + one.rows, bytes: all.bytes + one.bytes })
+}
+
 /// The rows of a finished map task by reducer. Those that came first may be in a file; those in memory follow there when others need
 /// the memory.
 pub struct MapOutput {
@@ -158,6 +162,11 @@ struct Kept {
 }
 
 impl MapOutput {
+    /// Rows and bytes for all reducers together.
+    pub fn written(&self) -> Size {
+        total(&self.sizes)
+    }
+
     /// The rows of a reducer, in the order they were written.
     pub fn read(&self, reducer: usize) -> BatchStream {
         let kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
@@ -235,7 +244,7 @@ impl MapWriter {
 
     /// What there is so far, for all reducers.
     pub fn written(&self) -> Size {
-        self.sizes.iter().fold(Size::default(), |all, one| Size { rows: all.rows + one.rows, bytes: all.bytes + one.bytes })
+        total(&self.sizes)
     }
 
     pub fn finish(self) -> Arc<MapOutput> {

@@ -21,6 +21,7 @@ use twox_hash::XxHash64;
 use super::counter::Counter;
 use super::faults::Faults;
 use super::size::{compacted, data_size};
+use super::stages;
 use super::{BatchStream, MemoryPool};
 use crate::base::{Error, ErrorClass, Result};
 
@@ -197,6 +198,7 @@ impl SpillFile {
         end.offset += frame.length;
         drop(end);
         self.written.fetch_add(frame.length, Ordering::Relaxed);
+        stages::spilled(frame.length);
         Ok(frame)
     }
 

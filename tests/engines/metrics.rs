@@ -101,6 +101,44 @@ fn sparks_metrics_of_scans_exchanges_broadcasts_and_joins() -> Result<()> {
 }
 
 #[test]
+fn progress_can_be_watched_from_another_thread() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    for mode in ["interpreted", "jit"] {
+        let session = memory::session(mode, "300KB", dir.path());
+        let sql = "SELECT k, count(*), max(t) FROM (SELECT /*+ REPARTITION(5) */ id % 3000 AS k, concat('a text of some length ', id) AS t \
+                   FROM range(0, 30000, 1, 4)) GROUP BY k";
+        let execution = session.sql(sql)?.query_execution()?;
+        assert_eq!(execution.progress(), None);
+        let seen = std::thread::scope(|scope| {
+            let running = scope.spawn(|| execution.collect());
+            let mut seen = vec![];
+            while !running.is_finished() {
+                seen.extend(execution.progress());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            running.join().unwrap().map(|_| seen)
+        })?;
+        let end = execution.progress().unwrap();
+        for both in seen.windows(2) {
+            assert!(both[0].rows_read <= both[1].rows_read && both[0].stages.len() <= both[1].stages.len(), "{both:#?}");
+        }
+        assert!(end.stages.iter().all(|s| s.has_ended() && s.running == 0 && s.failed_tries == 0), "{end:#?}");
+        assert_eq!((end.stages[0].tasks, end.stages[0].rows, end.rows_read), (4, 30_000, 30_000), "{end:#?}");
+        assert_eq!(end.stages[1].tasks, 5, "{end:#?}");
+        assert_eq!(end.stages.last().map(|s| (s.rows, s.shuffle_bytes)), Some((3000, 0)), "{end:#?}");
+        assert!(end.spilled > 0 && end.spilled == end.stages.iter().map(|s| s.spilled).sum::<u64>(), "{end:#?}");
+        assert_eq!(end.shuffle_bytes, end.stages.iter().map(|s| s.shuffle_bytes).sum::<u64>());
+
+        session.set("execution.faults", "task:1")?;
+        let execution = session.sql(sql)?.query_execution()?;
+        execution.collect()?;
+        let stages = execution.progress().unwrap().stages;
+        assert!(stages.iter().any(|s| s.failed_tries > 0) && stages.iter().all(|s| s.done == s.tasks), "{stages:#?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_failed_try_counted_does_not_count() {
     let dir = tempfile::tempdir().unwrap();
     let sql = "SELECT a.g, count(*), max(b.t) FROM (SELECT /*+ REPARTITION(3) */ id, id % 7 AS g FROM range(9000)) a \

@@ -8,13 +8,15 @@ use crate::base::Settings;
 use crate::operators::SparkPlan;
 use crate::operators::plan::deep;
 use crate::planning::PhysicalQuery;
+use crate::rdd::StageInfo;
 
 use super::node::NodeText;
 use super::tree::{visible, visible_children};
 use super::{Details, stages};
 
-/// `{"plan": NODE, "subqueries": [{"id": NUMBER, "plan": NODE}]}`, after a run (`--level analyze`) also `"stages"`: a list of
-/// `{"id", "stage", "metrics", "metric_values"}` for the compiled stages. A NODE is an object of
+/// `{"plan": NODE, "subqueries": [{"id": NUMBER, "plan": NODE}]}`, after a run (`--level analyze`) also `"compiled_stages"`,
+/// a list of `{"id", "stage", "metrics", "metric_values"}`, and `"stages"`, those that tasks ran in, a list of `{"id", "name", "tasks",
+/// "failed_tries", "run_time", "rows", "shuffle_bytes", "spilled"}` with times in nanoseconds. A NODE is an object of
 ///
 /// | key | value |
 /// | --- | --- |
@@ -39,7 +41,20 @@ pub fn explain_json(physical: &PhysicalQuery, settings: &Settings, details: Opti
             add_metrics(&mut stage, &plan, details);
             stage
         };
-        value["stages"] = stages(physical).into_iter().map(stage).collect();
+        value["compiled_stages"] = stages(physical).into_iter().map(stage).collect();
+        let tasks = |s: &StageInfo| {
+            json!({
+                "id": s.id,
+                "name": s.name,
+                "tasks": s.tasks,
+                "failed_tries": s.failed_tries,
+                "run_time": s.run_time.as_nanos() as u64,
+                "rows": s.rows,
+                "shuffle_bytes": s.shuffle_bytes,
+                "spilled": s.spilled,
+            })
+        };
+        value["stages"] = details.stages.iter().map(tasks).collect();
     }
     format!("{value:#}\n")
 }

@@ -16,6 +16,7 @@ use crate::expr::Expr;
 use crate::logical::display::list;
 use crate::logical::{BoundQuery, LogicalPlan};
 use crate::operators::{Metric, Operator, SparkPlan};
+use crate::rdd::StageInfo;
 
 use super::PhysicalQuery;
 
@@ -35,7 +36,7 @@ pub enum ExplainLevel {
     Cost,
     /// Each compiled stage with its code.
     Codegen,
-    /// The physical plan with the metrics of its run, by operator and by compiled stage.
+    /// The physical plan with the metrics of its run, by operator, by compiled stage, and by stage of tasks.
     Analyze,
 }
 
@@ -45,12 +46,14 @@ pub struct Details<'a> {
     pub code: &'a dyn Fn(&Arc<SparkPlan>) -> Result<String>,
     /// The metrics of a node of the executed plan.
     pub metrics: &'a dyn Fn(&SparkPlan) -> Vec<(Metric, u64)>,
+    /// The stages of the run.
+    pub stages: Vec<StageInfo>,
 }
 
 impl Details<'_> {
     /// Knows nothing.
     pub fn none() -> Self {
-        Self { code: &|_| Ok(String::new()), metrics: &|_| vec![] }
+        Self { code: &|_| Ok(String::new()), metrics: &|_| vec![], stages: vec![] }
     }
 }
 
@@ -72,9 +75,11 @@ pub fn explain(
     match level {
         ExplainLevel::Simple => section("Physical Plan", &printer.executed()),
         ExplainLevel::Analyze => {
-            let plan = section("Physical Plan", &tree::Printer { details: Some(details), ..printer }.executed());
-            let stages = compiled_stages(physical, details);
-            if stages.is_empty() { plan } else { [plan, section("Compiled Stages", &stages)].join("\n") }
+            let plan = tree::Printer { details: Some(details), ..printer }.executed();
+            let tasks = details.stages.iter().map(|stage| format!("{stage}\n")).collect();
+            let sections = [("Physical Plan", plan), ("Compiled Stages", compiled_stages(physical, details)), ("Stages", tasks)];
+            let sections = sections.iter().filter(|(_, body)| !body.is_empty());
+            sections.map(|(title, body)| section(title, body)).collect::<Vec<_>>().join("\n")
         }
         ExplainLevel::Extended => [
             // Names are resolved while parsing, so what was parsed is shown as analyzed already.

@@ -114,7 +114,7 @@ fn other_levels_have_their_sections() {
     assert!(at(ExplainLevel::Cost).contains("Statistics(sizeInBytes="));
     let code = |stage: &Arc<SparkPlan>| Ok(format!("code of {}\n", stage.child().name()));
     let metrics = |plan: &SparkPlan| plan.operator.metrics().iter().map(|m| (*m, 7000)).take(1).collect();
-    let details = Details { code: &code, metrics: &metrics };
+    let details = Details { code: &code, metrics: &metrics, stages: vec![] };
     let codegen = explain(&bound, &bound, &physical, ExplainLevel::Codegen, &settings, &details);
     assert!(codegen.starts_with("Found 3 WholeStageCodegen subtrees.\n== Subtree 1 / 3 ==\n"), "{codegen}");
     assert!(codegen.contains("Generated code:\ncode of Filter\n"), "{codegen}");
