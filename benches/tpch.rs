@@ -96,7 +96,7 @@ fn q1_by_hand(batches: &[RecordBatch]) -> HashMap<(u8, u8), Group> {
 }
 
 fn tpch(c: &mut Criterion) {
-    let tables = generate::tpch_memory(SCALE, 1).expect("TPC-H data");
+    let tables = generate::Suite::Tpch.memory(SCALE, 1).expect("TPC-H data");
     let lineitem = tables.into_iter().find(|(name, _)| name == "lineitem").expect("lineitem").1;
     let batches = batches(&lineitem);
     for (name, sql) in [("q1", Q1), ("q6", Q6)] {

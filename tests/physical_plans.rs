@@ -108,7 +108,7 @@ fn sort_merge_join_of_two_scans_is_five_stages() {
 
 #[test]
 fn tpch() {
-    let tables = Tables(generate::tpch_memory(0.001, 2).unwrap());
+    let tables = Tables(generate::Suite::Tpch.memory(0.001, 2).unwrap());
     for profile in ["local", "cluster"] {
         let settings = settings(profile);
         for number in 1..=22 {

@@ -21,7 +21,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SUITES = {"tpch": ROOT / "codegen-tests" / "tpch"}
+SUITES = {name: ROOT / "codegen-tests" / name for name in ("tpch", "tpcds")}
 
 
 def queries_of(suite, numbers):

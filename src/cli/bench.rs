@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 
 use super::answers::Answer;
 use super::options::{self, Mode};
-use super::{generate, output, tpch};
+use super::{generate, output, suites};
 use crate::api::Session;
 use crate::base::{Error, ErrorClass, Result};
-use crate::datasource;
+use crate::datasource::generate::Suite;
 use crate::planning::ExplainLevel;
 
 #[derive(Args)]
@@ -20,9 +20,10 @@ use crate::planning::ExplainLevel;
 Examples:
   wholestage bench tpch --sf 0.1 --modes jit,interpreted --check
   wholestage bench tpch --sf 1 --queries 1,6,18 --storage parquet --runs 5 --json times.ndjson
+  wholestage bench tpcds --sf 0.1 --queries 3,14,23b --check
   wholestage bench --data fixtures/sales my_queries.sql")]
 pub(super) struct Arguments {
-    /// 'tpch', or files of SQL statements over the tables of --data
+    /// 'tpch', 'tpcds', or files of SQL statements over the tables of --data
     #[arg(value_name = "SUITE", required = true)]
     suite: Vec<String>,
     /// Scale factor of data generated for the benchmark
@@ -34,9 +35,9 @@ pub(super) struct Arguments {
     /// Modes to time, in turn
     #[arg(long, value_name = "MODES", value_delimiter = ',', default_value = "jit,interpreted")]
     modes: Vec<Mode>,
-    /// Numbers of the queries to run [default: all]
+    /// Numbers of the queries to run, 14 for 14a and 14b [default: all]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
-    queries: Vec<usize>,
+    queries: Vec<String>,
     /// Where generated data is read from
     #[arg(long, value_enum, value_name = "WHERE", default_value = "memory")]
     storage: Storage,
@@ -49,7 +50,7 @@ pub(super) struct Arguments {
     /// Write one JSON object per query and mode to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Compare answers: with the stored ones where there are (tpch at sf 0.01), and between modes
+    /// Compare answers: with the stored ones where there are (tpch at sf 0.01, tpcds at sf 0.05), and between modes
     #[arg(long)]
     check: bool,
     /// Print the plan of each query and mode with the metrics of its last run
@@ -77,9 +78,20 @@ impl Storage {
 
 struct Query {
     number: usize,
+    /// The letter of a query that has variants.
+    variant: &'static str,
     text: String,
     stored: Option<&'static str>,
 }
+
+impl Query {
+    fn name(&self) -> String {
+        format!("{}{}", self.number, self.variant)
+    }
+}
+
+/// A query's times by position of the mode.
+type Times = (Query, BTreeMap<usize, Measured>);
 
 /// One query in one mode.
 struct Measured {
@@ -105,36 +117,41 @@ fn milliseconds(d: Duration) -> f64 {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let suite = if arguments.suite == ["tpch"] { "tpch" } else { "files" };
+    let suite = match arguments.suite.as_slice() {
+        [name] => Suite::named(name),
+        _ => None,
+    };
     let queries = queries(arguments, suite)?;
+    let count = queries.len();
     let session = session(arguments, suite)?;
     let mut failures = vec![];
-    let mut results: Vec<(usize, BTreeMap<usize, Measured>)> = vec![];
-    for query in &queries {
+    let mut results: Vec<Times> = vec![];
+    for query in queries {
+        let name = query.name();
         let mut by_mode = BTreeMap::new();
         for (m, mode) in arguments.modes.iter().enumerate() {
             session.set("execution.mode", mode.name())?;
-            match measure(&session, query, arguments) {
+            match measure(&session, &query, arguments) {
                 Ok(measured) => {
-                    if let Err(e) = check(arguments, query, &measured, &by_mode) {
-                        failures.push(format!("query {} in mode {}: {}", query.number, mode.name(), e.message));
+                    if let Err(e) = check(arguments, &query, &measured, &by_mode) {
+                        failures.push(format!("query {name} in mode {}: {}", mode.name(), e.message));
                     }
                     if let Some(text) = &measured.analyzed {
-                        output::print(&format!("-- query {}, {}\n{text}\n", query.number, mode.name()))?;
+                        output::print(&format!("-- query {name}, {}\n{text}\n", mode.name()))?;
                     }
                     by_mode.insert(m, measured);
                 }
-                Err(e) => failures.push(format!("query {} in mode {}: {e}", query.number, mode.name())),
+                Err(e) => failures.push(format!("query {name} in mode {}: {e}", mode.name())),
             }
         }
-        results.push((query.number, by_mode));
+        results.push((query, by_mode));
     }
     if let Some(path) = &arguments.json {
         write_json(path, suite, arguments, session.settings().threads(), &results)?;
     }
     output::print(&table(&arguments.modes, &results))?;
     if arguments.check && failures.is_empty() {
-        output::print(&format!("answers agree: {} of {} queries\n", results.len(), queries.len()))?;
+        output::print(&format!("answers agree: {} of {} queries\n", results.len(), count))?;
     }
     if failures.is_empty() {
         return Ok(());
@@ -143,28 +160,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     Err(Error::new(class, format!("{} failed:\n  {}", failures.len(), failures.join("\n  "))))
 }
 
-fn queries(arguments: &Arguments, suite: &str) -> Result<Vec<Query>> {
+fn queries(arguments: &Arguments, suite: Option<Suite>) -> Result<Vec<Query>> {
     let mut all = vec![];
-    if suite == "tpch" {
-        let stored = arguments.data.is_none() && arguments.sf == 0.01;
-        for (i, text) in tpch::QUERIES.iter().enumerate() {
-            all.push(Query { number: i + 1, text: text.to_string(), stored: stored.then(|| tpch::ANSWERS_SF_0_01[i]) });
+    if let Some(suite) = suite {
+        let stored = arguments.data.is_none() && arguments.sf == suites::answers_scale(suite);
+        for query in suites::queries(suite) {
+            let digits = query.name.trim_end_matches(char::is_alphabetic);
+            let number = digits.parse().map_err(|_| Error::internal("a query without a number"))?;
+            let variant = &query.name[digits.len()..];
+            all.push(Query { number, variant, text: query.text.to_string(), stored: stored.then_some(query.answer) });
         }
     } else {
         for path in &arguments.suite {
             let text = options::read_file(Path::new(path))?;
             for part in split_statements(&text) {
                 if !crate::sql::parse_statements(part)?.is_empty() {
-                    all.push(Query { number: all.len() + 1, text: part.to_string(), stored: None });
+                    all.push(Query { number: all.len() + 1, variant: "", text: part.to_string(), stored: None });
                 }
             }
         }
     }
-    if let Some(unknown) = arguments.queries.iter().find(|n| **n == 0 || **n > all.len()) {
-        return Err(Error::new(ErrorClass::InvalidParameter, format!("there is no query {unknown}; they are 1 to {}.", all.len())));
+    let is = |query: &Query, wanted: &String| query.name() == *wanted || query.number.to_string() == *wanted;
+    if let Some(unknown) = arguments.queries.iter().find(|wanted| !all.iter().any(|query| is(query, wanted))) {
+        let last = all.last().map_or(0, |query| query.number);
+        return Err(Error::new(ErrorClass::InvalidParameter, format!("there is no query {unknown}; they are 1 to {last}.")));
     }
     if !arguments.queries.is_empty() {
-        all.retain(|q| arguments.queries.contains(&q.number));
+        all.retain(|query| arguments.queries.iter().any(|wanted| is(query, wanted)));
     }
     Ok(all)
 }
@@ -193,7 +215,7 @@ fn split_statements(text: &str) -> Vec<&str> {
     parts
 }
 
-fn session(arguments: &Arguments, suite: &str) -> Result<Session> {
+fn session(arguments: &Arguments, suite: Option<Suite>) -> Result<Session> {
     let mut builder = Session::builder();
     for (key, value) in &arguments.conf {
         builder = builder.config(key, value);
@@ -202,18 +224,18 @@ fn session(arguments: &Arguments, suite: &str) -> Result<Session> {
         builder = builder.threads(threads);
     }
     let session = builder.build()?;
-    match &arguments.data {
-        Some(dir) => session.register_folder(dir)?,
-        None if suite != "tpch" => {}
-        None => {
+    match (&arguments.data, suite) {
+        (Some(dir), _) => session.register_folder(dir)?,
+        (None, None) => {}
+        (None, Some(suite)) => {
             generate::check_scale(arguments.sf)?;
             let partitions = session.settings().threads();
             if arguments.storage == Storage::Memory {
-                for (name, source) in datasource::generate::tpch_memory(arguments.sf, partitions)? {
+                for (name, source) in suite.memory(arguments.sf, partitions)? {
                     session.register_table(&name, source);
                 }
             } else {
-                session.register_folder(cached_tpch(arguments.sf)?)?;
+                session.register_folder(cached(suite, arguments.sf)?)?;
             }
         }
     }
@@ -221,11 +243,11 @@ fn session(arguments: &Arguments, suite: &str) -> Result<Session> {
 }
 
 /// A folder with generated Parquet files, made on first use. It appears under its name only when complete.
-fn cached_tpch(scale: f64) -> Result<PathBuf> {
-    let dir = std::env::temp_dir().join(format!("wholestage-tpch-sf{scale}"));
+fn cached(suite: Suite, scale: f64) -> Result<PathBuf> {
+    let dir = std::env::temp_dir().join(format!("wholestage-{}-sf{scale}", suite.name()));
     if !dir.is_dir() {
-        let unfinished = std::env::temp_dir().join(format!("wholestage-tpch-sf{scale}.{}", std::process::id()));
-        datasource::generate::tpch(scale, &unfinished.to_string_lossy(), "parquet", 1)?;
+        let unfinished = std::env::temp_dir().join(format!("wholestage-{}-sf{scale}.{}", suite.name(), std::process::id()));
+        suite.write(scale, &unfinished.to_string_lossy(), "parquet", 1)?;
         std::fs::rename(&unfinished, &dir).map_err(|e| Error::from(e).context(dir.display()))?;
     }
     Ok(dir)
@@ -275,21 +297,15 @@ fn check(arguments: &Arguments, query: &Query, measured: &Measured, before: &BTr
     }
 }
 
-fn write_json(
-    path: &Path,
-    suite: &str,
-    arguments: &Arguments,
-    threads: usize,
-    results: &[(usize, BTreeMap<usize, Measured>)],
-) -> Result<()> {
+fn write_json(path: &Path, suite: Option<Suite>, arguments: &Arguments, threads: usize, results: &[Times]) -> Result<()> {
     let mut text = String::new();
-    for (number, by_mode) in results {
+    for (query, by_mode) in results {
         for (mode, m) in by_mode {
-            let line = serde_json::json!({
-                "suite": suite,
+            let mut line = serde_json::json!({
+                "suite": suite.map_or("files", Suite::name),
                 "sf": arguments.sf,
                 "storage": arguments.storage.name(),
-                "query": number,
+                "query": query.number,
                 "mode": arguments.modes[*mode].name(),
                 "threads": threads,
                 "runs": m.times.len(),
@@ -299,6 +315,9 @@ fn write_json(
                 "plan_ms": milliseconds(m.plan),
                 "compile_ms": milliseconds(m.compile),
             });
+            if !query.variant.is_empty() {
+                line["variant"] = query.variant.into();
+            }
             let _ = writeln!(text, "{line}");
         }
     }
@@ -306,7 +325,7 @@ fn write_json(
 }
 
 /// Medians per query and mode; with two modes or more, how many times as long as the first each other takes.
-fn table(modes: &[Mode], results: &[(usize, BTreeMap<usize, Measured>)]) -> String {
+fn table(modes: &[Mode], results: &[Times]) -> String {
     let mut out = format!("{:>5}", "query");
     for mode in modes {
         let _ = write!(out, " {:>14}", format!("{} ms", mode.name()));
@@ -317,8 +336,8 @@ fn table(modes: &[Mode], results: &[(usize, BTreeMap<usize, Measured>)]) -> Stri
     let _ = writeln!(out, " {:>9} {:>10} {:>8}", "plan ms", "compile ms", "rows");
     let mut ratios: Vec<Vec<f64>> = vec![vec![]; modes.len()];
     let mut totals: Vec<Vec<f64>> = vec![vec![]; modes.len()];
-    for (number, by_mode) in results {
-        let _ = write!(out, "{number:>5}");
+    for (query, by_mode) in results {
+        let _ = write!(out, "{:>5}", query.name());
         for (m, total) in totals.iter_mut().enumerate() {
             match by_mode.get(&m) {
                 Some(measured) => {
@@ -375,5 +394,22 @@ mod tests {
     fn statements_end_outside_quotes_and_comments() {
         let parts = split_statements("SELECT ';' -- a; b\n, `x;`; /* ; */ SELECT 'é;''';");
         assert_eq!(parts, ["SELECT ';' -- a; b\n, `x;`", " /* ; */ SELECT 'é;'''", ""]);
+    }
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn a_number_means_all_its_variants() {
+        let names = |list| {
+            let command = <Command as clap::Parser>::parse_from(["bench", "tpcds", "--queries", list]);
+            queries(&command.arguments, Some(Suite::Tpcds)).map(|all| all.iter().map(Query::name).collect::<Vec<_>>())
+        };
+        assert_eq!(names("14,23b,3").unwrap(), ["3", "14a", "14b", "23b"]);
+        assert!(names("100").unwrap_err().message.contains("1 to 99"));
+        assert!(names("3a").is_err());
     }
 }

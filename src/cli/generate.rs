@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::base::{Error, ErrorClass, Result};
-use crate::datasource;
+use crate::datasource::generate::Suite;
 
 #[derive(Args)]
 #[command(after_help = "\
 Example:
   wholestage generate tpch --sf 0.01 -o tpch && wholestage query --data tpch \"SELECT count(*) FROM lineitem\"")]
 pub(super) struct Arguments {
-    #[arg(value_enum)]
+    /// Which benchmark's tables
+    #[arg(value_name = "SUITE", value_parser = suites())]
     suite: Suite,
     /// Scale factor: 1 is about a gigabyte of text
     #[arg(long, value_name = "N")]
@@ -27,9 +29,8 @@ pub(super) struct Arguments {
     parts: usize,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Suite {
-    Tpch,
+fn suites() -> impl TypedValueParser<Value = Suite> {
+    PossibleValuesParser::new(Suite::ALL.map(Suite::name)).try_map(|name| Suite::named(&name).ok_or("no such suite"))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -40,14 +41,13 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let Suite::Tpch = arguments.suite;
     check_scale(arguments.sf)?;
     let format = match arguments.format {
         Format::Parquet => "parquet",
         Format::Csv => "csv",
         Format::Arrow => "arrow",
     };
-    datasource::generate::tpch(arguments.sf, &arguments.output.to_string_lossy(), format, arguments.parts.max(1))
+    arguments.suite.write(arguments.sf, &arguments.output.to_string_lossy(), format, arguments.parts.max(1))
 }
 
 /// # Errors

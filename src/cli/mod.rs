@@ -13,7 +13,7 @@ mod output;
 mod progress;
 mod query;
 mod shell;
-mod tpch;
+mod suites;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
