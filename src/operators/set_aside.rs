@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 
 use super::exchange::deal;
 use crate::base::Result;
@@ -26,13 +26,13 @@ impl SetAside {
         Self { depth, writer: MapWriter::new(PARTS, node, query) }
     }
 
-    /// Rows whose first `keys` columns are their keys.
+    /// Rows and their keys.
     ///
     /// # Errors
     /// `Io`.
-    pub fn push(&mut self, batch: &RecordBatch, keys: usize) -> Result<()> {
+    pub fn push(&mut self, batch: &RecordBatch, keys: &[ArrayRef]) -> Result<()> {
         // Not the seed of exchanges: all rows of a task agree in that hash.
-        let hashes = murmur3(&batch.columns()[..keys], batch.num_rows(), 1 + self.depth as i32)?;
+        let hashes = murmur3(keys, batch.num_rows(), 1 + self.depth as i32)?;
         let targets: Vec<u32> = hashes.into_iter().map(|h| h as u32 % PARTS as u32).collect();
         deal(batch, &targets, PARTS)?.into_iter().try_for_each(|(part, rows)| self.writer.push(part, rows))
     }

@@ -145,7 +145,7 @@ impl MemoryPool {
                 self.take(&mut state, kind, held, bytes);
                 return Ok(true);
             };
-            if capped && held + bytes <= LEAST.min(limit / 16) {
+            if kind == Kind::Spills && held + bytes <= LEAST.min(limit / 16) {
                 self.take(&mut state, kind, held, bytes);
                 return Ok(true);
             }

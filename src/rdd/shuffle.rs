@@ -74,7 +74,7 @@ impl ShuffleDependency {
 
     /// Rows written by all map tasks; `None` before they have run.
     pub fn rows(&self) -> Option<u64> {
-        self.outputs().iter().map(|output| Some(output.as_ref()?.sizes.iter().map(|s| s.rows).sum::<u64>())).sum()
+        self.outputs().iter().map(|output| Some(output.as_ref()?.written().rows)).sum()
     }
 
     /// Rows and bytes for each reducer; `None` before the map stage has run.
@@ -162,6 +162,11 @@ struct Kept {
 }
 
 impl MapOutput {
+    /// What was written for a reducer.
+    pub fn size(&self, reducer: usize) -> Size {
+        self.sizes[reducer]
+    }
+
     /// Rows and bytes for all reducers together.
     pub fn written(&self) -> Size {
         total(&self.sizes)

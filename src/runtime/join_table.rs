@@ -114,6 +114,15 @@ impl JoinTable {
     }
 }
 
+impl JoinTable {
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        let Parts { blocks, words, rows, keep_alive, .. } = &self.owned;
+        let kept: usize = keep_alive.iter().map(|c| c.get_array_memory_size()).sum();
+        size_of_val(blocks.as_slice()) + size_of_val(words.as_slice()) + size_of_val(rows.as_slice()) + kept
+    }
+}
+
 /// What the forms by key are read by.
 impl JoinTable {
     /// The least key.

@@ -102,6 +102,58 @@ fn aggregates() {
     );
 }
 
+/// Every type of join of two sides with columns `id`, `k` and `t`.
+fn joins(hint: &str, left: &str, right: &str, condition: &str) -> Vec<String> {
+    let numbers = "count(*), count(l.id), count(r.id), sum(l.id + 3 * r.id), sum(length(l.t) + length(r.t))";
+    let pairs = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]
+        .map(|join| format!("SELECT /*+ {hint} */ {numbers} FROM {left} l {join} {right} r ON {condition}"));
+    let one_side = ["LEFT SEMI JOIN", "LEFT ANTI JOIN"]
+        .map(|join| format!("SELECT /*+ {hint} */ count(*), sum(id), sum(length(t)) FROM {left} l {join} {right} r ON {condition}"));
+    let exists = format!(
+        "SELECT count(*), sum(id), sum(length(t)) FROM {left} l WHERE id < 100 OR EXISTS (SELECT 1 FROM {right} r WHERE {condition})"
+    );
+    pairs.into_iter().chain(one_side).chain([exists]).collect()
+}
+
+fn check_joins(limit: &str, queries: &[String]) {
+    let settings = [("sql.shuffle.partitions", "2"), ("sql.autoBroadcastJoinThreshold", "-1"), ("execution.batchSize", "100")];
+    check(limit, &settings, &queries.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// Some numbers of `range`, spread over keys of which half the sides have in common.
+fn side(key: &str, condition: &str) -> String {
+    format!("(SELECT id, {key} AS k, concat('a text of some length, number ', id) AS t FROM range(20000) WHERE {condition})")
+}
+
+#[test]
+fn hash_joins() {
+    let (left, right) = (side("id * 7919 % 10007", "true"), side("id * 7907 % 10007 + 5000", "id % 3 > 0"));
+    check_joins("256KB", &joins("SHUFFLE_HASH(r)", &left, &right, "l.k = r.k AND l.id < 2 * r.id"));
+    check_joins("256KB", &joins("SHUFFLE_HASH(l)", &left, &right, "l.k = r.k")[..4]);
+}
+
+/// Nine rows of ten have the same key; a third of the others has a key that the other side does not have.
+fn one_key(step: u32) -> String {
+    let key = format!("CASE WHEN id % 10 = 0 THEN id * {step} WHEN id % 100 = 1 THEN NULL ELSE 7 END");
+    format!("(SELECT id, {key} AS k, concat(repeat('x', 400), id) AS t FROM range(500))")
+}
+
+#[test]
+fn hash_joins_of_one_key() {
+    check_joins("100KB", &joins("SHUFFLE_HASH(r)", &one_key(1), &one_key(3), "l.k = r.k AND l.id > r.id + 300"));
+    check_joins("100KB", &joins("SHUFFLE_HASH(l)", &one_key(1), &one_key(3), "l.k = r.k")[..4]);
+}
+
+#[test]
+fn cartesian_products() {
+    let join = format!(
+        "SELECT /*+ SHUFFLE_REPLICATE_NL(r) */ count(*), sum(l.id + 3 * r.id), max(l.t), max(r.t) FROM {} l JOIN {} r",
+        one_key(1),
+        one_key(3)
+    );
+    check_joins("100KB", &[format!("{join} ON l.id < r.id"), format!("{join} ON l.k = r.k")]);
+}
+
 #[test]
 fn errors_leave_nothing() {
     let dir = tempfile::tempdir().unwrap();

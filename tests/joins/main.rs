@@ -1,13 +1,14 @@
 //! Every type of join by every algorithm over every kind of key gives what nested loops over the rows give, in both engines.
 //!
 //! Cases are the product of types of join, algorithms, kinds of keys and residual conditions; the data (NULLs, repeated keys, empty
-//! sides, sizes around those of batches), what is selected and the session are drawn at random from the seed in
+//! sides, sizes around those of batches), what is selected, the memory and the session are drawn at random from the seed in
 //! `WHOLESTAGE_JOINS_SEED`, or a fixed one. A failure names its seed.
 
 mod data;
 mod reference;
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -137,6 +138,11 @@ impl Algorithm {
             SortMerge | ShuffledLeft | ShuffledRight => "-1",
             _ => "10MB",
         }
+    }
+
+    /// Whether it can do with any memory.
+    fn spills(self) -> bool {
+        matches!(self, ShuffledLeft | ShuffledRight | Cartesian | CartesianWithKeys)
     }
 
     /// What EXPLAIN shows of it.
@@ -342,14 +348,23 @@ fn check(case: &Case, tables: [&Table; 2], plan_shows: bool, sessions: [&Session
             (Ok(got), None) => drop(write!(wrong, "got {:?}, wanted an error", rows(&got))),
             (Err(e), _) => drop(write!(wrong, "{e}")),
         }
+        // Code that nobody waits for any more may still be compiling.
+        let soon = Instant::now() + Duration::from_secs(5);
+        while session.memory().used() > 0 && Instant::now() < soon {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if session.memory().used() > 0 {
+            let _ = write!(wrong, "{} bytes are still reserved", session.memory().used());
+        }
         if !wrong.is_empty() {
             let settings = session.settings();
             let show = |t: &Table| t.rows.iter().map(|r| format!("\n    {}", r.shown.join(" | "))).collect::<String>();
             tally.failures.push(format!(
-                "seed {seed}, {} threads, mode {}, batches of {}: {:?} {:?}\n  {sql}\n{wrong}\n  left {}\n  right {}\n{plan}",
+                "seed {seed}, {} threads, mode {}, batches of {}, memory.limit {}: {:?} {:?}\n  {sql}\n{wrong}\n  left {}\n  right {}\n{plan}",
                 settings.threads(),
                 settings.text(&wholestage::base::settings::MODE),
                 settings.batch_size(),
+                settings.text(&wholestage::base::settings::MEMORY_LIMIT),
                 case.kind,
                 case.algorithm,
                 show(tables[0]),
@@ -393,7 +408,9 @@ fn prove(keys: &[Key]) {
             let left = table(&mut random, &types, left_shape, left_count, "l");
             let right = table(&mut random, &types, right_shape, right_count, "r");
             let pair = &sessions[random.below(2)];
+            let limit = if algorithm.spills() { random.pick(&["0", "3KB", "6KB"]) } else { "0" };
             for session in pair {
+                session.set("memory.limit", limit).unwrap();
                 session.set("execution.batchSize", &batch_size.to_string()).unwrap();
                 for (name, t) in [("left_table", &left), ("right_table", &right)] {
                     session.create_dataframe(t.batches.clone()).unwrap().create_temp_view(name).unwrap();

@@ -254,13 +254,13 @@ fn results(shared: Arc<Shared>, depth: u32, mut input: BatchStream, query: Arc<Q
                             query.metric(shared.node, "numTasksFallBacked").fetch_add(u64::from(depth == 0), Ordering::Relaxed);
                             SetAside::new(depth, shared.node, &query)
                         });
-                        aside.push(&full.into_buffers(bound, schema)?, bound.key_types.len())?;
+                        full.set_aside(bound, schema, aside)?;
                     }
                     _ => memory.resize(wanted)?,
                 }
             }
             let (Some(mut aside), Some((_, schema))) = (aside, &shared.merging) else { return state.finish(bound).map(Some) };
-            aside.push(&state.into_buffers(bound, schema)?, bound.key_types.len())?;
+            state.set_aside(bound, schema, &mut aside)?;
             memory.free();
             let (parts, shared, query) = (aside.finish(), shared.clone(), query.clone());
             let of_part = move |part| results(shared.clone(), depth + 1, parts.read(part), query.clone());
@@ -390,12 +390,12 @@ impl State {
         Ok(bound.buffers.iter().map(|slot| slots[*slot].clone()).collect())
     }
 
-    /// Keys and buffers, to be merged later.
-    fn into_buffers(mut self, bound: &Bound, schema: &SchemaRef) -> Result<RecordBatch> {
+    /// Sets keys and buffers aside, to be merged later.
+    fn set_aside(mut self, bound: &Bound, schema: &SchemaRef, aside: &mut SetAside) -> Result<()> {
         let (groups, buffers) = (self.keys.len(), self.buffers(bound)?);
-        let mut columns = self.keys.emit()?;
-        columns.extend(buffers);
-        make_batch(schema, columns, groups)
+        let keys = self.keys.emit()?;
+        let columns = keys.iter().cloned().chain(buffers).collect();
+        aside.push(&make_batch(schema, columns, groups)?, &keys)
     }
 
     fn finish(mut self, bound: &Bound) -> Result<RecordBatch> {

@@ -1,13 +1,13 @@
 //! Interpreted face of BroadcastHashJoin and ShuffledHashJoin.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use super::chunks::Find;
 use super::matches::{Candidates, Joiner};
+use super::partitioned::Partitioned;
 use super::rows::{Build, join_rows};
 use super::{BuildSide, HashJoin, JoinIndex};
 use crate::base::schema::arrow_schema;
@@ -20,11 +20,11 @@ use crate::operators::{Operator, SparkPlan};
 use crate::rdd::{BatchStream, QueryContext, Rdd, TaskContext};
 
 /// What all tasks of a hash join share.
-struct Shared {
-    joiner: Arc<Joiner>,
-    build_keys: Vec<Expr>,
-    stream_keys: Arc<Vec<Expr>>,
-    build_schema: SchemaRef,
+pub struct Shared {
+    pub joiner: Arc<Joiner>,
+    pub build_keys: Vec<Expr>,
+    pub stream_keys: Arc<Vec<Expr>>,
+    pub build_schema: SchemaRef,
     null_aware: bool,
 }
 
@@ -56,15 +56,8 @@ impl HashJoin {
             return Err(Error::internal("a null-aware anti join cannot be partitioned"));
         }
         let build = build.execute(context)?;
-        let (build_time, build_size) = (context.metric(plan.id, "buildTime"), context.metric(plan.id, "buildDataSize"));
-        Ok(stream.zip_partitions(&build, "ShuffledHashJoin", move |_, rows, build_rows, task| {
-            let build_rows = build_rows.collect::<Result<Vec<_>>>()?;
-            let start = Instant::now();
-            let index = JoinIndex::build(&shared.build_schema, &build_rows, &shared.build_keys)?;
-            build_time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-            build_size.fetch_add(index.memory() as u64, Ordering::Relaxed);
-            Ok(shared.join(Arc::new(index), rows, task))
-        }))
+        let join = Arc::new(Partitioned::new(shared, plan, columns, context)?);
+        Ok(stream.zip_partitions(&build, "ShuffledHashJoin", move |_, rows, build_rows, task| join.join(build_rows, rows, task)))
     }
 
     fn shared(&self, plan: &SparkPlan, columns: &[usize], context: &QueryContext) -> Result<Shared> {
@@ -93,10 +86,16 @@ impl HashJoin {
 }
 
 impl Shared {
-    fn join(&self, index: Arc<JoinIndex>, stream: BatchStream, task: &TaskContext) -> BatchStream {
+    pub fn join(&self, index: Arc<JoinIndex>, stream: BatchStream, task: &TaskContext) -> BatchStream {
         if self.null_aware && index.has_null_keys() {
             return Box::new(std::iter::empty());
         }
+        let (build, find) = self.lookup(index);
+        join_rows(self.joiner.clone(), build, stream, find, task)
+    }
+
+    /// The rows of an index, and how to find candidates among them.
+    pub fn lookup(&self, index: Arc<JoinIndex>) -> (Build, Find) {
         // NULL compared with anything is not false; without build rows there is nothing to compare with.
         let drop_nulls = self.null_aware && index.rows().num_rows() > 0;
         let build = Build { rows: index.rows().clone(), order: index.order().cloned() };
@@ -109,7 +108,7 @@ impl Shared {
             }
             Ok(candidates)
         };
-        join_rows(self.joiner.clone(), build, stream, find, task)
+        (build, Box::new(find))
     }
 }
 

@@ -104,6 +104,8 @@ pub struct Probe {
     settled: usize,
     /// Whether row `settled` has had a match.
     settled_matched: bool,
+    /// Where the build side comes in chunks: the rows that have had a match with this chunk or one before.
+    seen: Option<Vec<bool>>,
     done: bool,
 }
 
@@ -174,6 +176,11 @@ impl Joiner {
         self.build_role != BuildRole::Hidden
     }
 
+    /// Whether [`Self::finish_stream`] must be called where the build side comes in chunks.
+    pub fn tracks_stream(&self) -> bool {
+        !matches!(self.stream_role, StreamRole::Pairs | StreamRole::Hidden)
+    }
+
     /// Whether no stream row can cause output when there are no build rows.
     pub fn needs_build(&self) -> bool {
         matches!(self.stream_role, StreamRole::Pairs | StreamRole::Matched | StreamRole::Hidden)
@@ -201,6 +208,7 @@ impl Joiner {
     pub fn next(&self, probe: &mut Probe, build: BuildRows<'_>, matched: &mut [bool]) -> Result<Option<RecordBatch>> {
         while !probe.done {
             let batch = match self.stream_role {
+                _ if probe.seen.is_some() => self.next_of_chunk(probe, build, matched)?,
                 StreamRole::Matched | StreamRole::Unmatched | StreamRole::Flagged => self.decide_rows(probe, build)?,
                 StreamRole::Pairs | StreamRole::PairsOrNulls | StreamRole::Single | StreamRole::Hidden => {
                     self.next_pairs(probe, build, matched)?
@@ -236,6 +244,51 @@ impl Joiner {
             _ => {}
         }
         self.pairs_batch(&probe.batch, Some(pairs.stream), build.rows, pairs.build).map(Some)
+    }
+
+    /// As [`Self::next_pairs`] where the build rows are one chunk of several: rows without a match have their turn after the last chunk.
+    fn next_of_chunk(&self, probe: &mut Probe, build: BuildRows<'_>, matched: &mut [bool]) -> Result<Option<RecordBatch>> {
+        let mut seen = probe.seen.take().unwrap_or_default();
+        let decides = matches!(self.stream_role, StreamRole::Matched | StreamRole::Unmatched | StreamRole::Flagged);
+        let mut pairs = probe.expand(self.batch_size, build.order, decides.then_some(seen.as_slice()));
+        if let Some(residual) = &self.residual
+            && !pairs.build.is_empty()
+        {
+            let keep = residual.holds(&probe.batch, &pairs, build.rows)?;
+            pairs.retain(&keep)?;
+        }
+        if self.tracks_build() {
+            pairs.build.iter().for_each(|&b| matched[b as usize] = true);
+        }
+        if self.tracks_stream() {
+            for &row in &pairs.stream {
+                let again = std::mem::replace(&mut seen[row as usize], true);
+                if again && self.stream_role == StreamRole::Single {
+                    return Err(second_match());
+                }
+            }
+        }
+        probe.seen = Some(seen);
+        if decides || self.stream_role == StreamRole::Hidden {
+            return Ok(None);
+        }
+        self.pairs_batch(&probe.batch, Some(pairs.stream), build.rows, pairs.build).map(Some)
+    }
+
+    /// What the rows of a stream batch give once they have met all chunks of the build side, of whose rows `none` has none; `seen` tells
+    /// which have had a match.
+    ///
+    /// # Errors
+    /// Those of Arrow's kernels.
+    pub fn finish_stream(&self, batch: &RecordBatch, seen: Vec<bool>, none: &RecordBatch) -> Result<RecordBatch> {
+        match self.stream_role {
+            StreamRole::Matched | StreamRole::Unmatched | StreamRole::Flagged => self.decided(batch, seen),
+            StreamRole::Pairs | StreamRole::PairsOrNulls | StreamRole::Single | StreamRole::Hidden => {
+                let rows = select(batch, seen, true)?;
+                let nulls = vec![NONE; rows.num_rows()];
+                self.pairs_batch(&rows, None, none, nulls)
+            }
+        }
     }
 
     /// All pairs of a batch whose rows have at most one candidate each.
@@ -298,12 +351,16 @@ impl Joiner {
                 flags
             }
         };
-        let rows = probe.batch.project(&self.stream_columns)?;
+        self.decided(&probe.batch, flags).map(Some)
+    }
+
+    /// Rows of the stream by whether they have a match.
+    fn decided(&self, batch: &RecordBatch, flags: Vec<bool>) -> Result<RecordBatch> {
+        let rows = batch.project(&self.stream_columns)?;
         match self.stream_role {
             StreamRole::Flagged => self.with_flags(rows, flags),
             role => select(&rows, flags, role == StreamRole::Unmatched),
         }
-        .map(Some)
     }
 
     /// All rows, with their flags where these are wanted.
@@ -363,6 +420,10 @@ impl Joiner {
     }
 }
 
+fn second_match() -> Error {
+    Error::new(ErrorClass::ScalarSubqueryTooManyRows, "More than one row returned by a subquery used as an expression.")
+}
+
 fn roles(join_type: &JoinType, build: BuildSide) -> Result<(StreamRole, BuildRole)> {
     use BuildSide::{Left, Right};
     Ok(match (join_type, build) {
@@ -410,7 +471,17 @@ impl Residual {
 impl Probe {
     pub fn new(batch: RecordBatch, candidates: Candidates) -> Self {
         let done = batch.num_rows() == 0;
-        Self { batch, candidates, row: 0, offset: 0, settled: 0, settled_matched: false, done }
+        Self { batch, candidates, row: 0, offset: 0, settled: 0, settled_matched: false, seen: None, done }
+    }
+
+    /// For one chunk of the build side of several; `seen` are the rows that have had a match already.
+    pub fn of_chunk(batch: RecordBatch, candidates: Candidates, seen: Vec<bool>) -> Self {
+        Self { seen: Some(seen), ..Self::new(batch, candidates) }
+    }
+
+    /// The rows that have had a match by now.
+    pub fn into_seen(self) -> Vec<bool> {
+        self.seen.unwrap_or_default()
     }
 
     /// The next candidate pairs, at most `limit`, leaving out rows that `skip` has.
@@ -455,10 +526,7 @@ impl Probe {
         for (&row, &build) in pairs.stream.iter().zip(&pairs.build) {
             self.settle_until(row as usize, &mut out);
             if single && self.settled_matched {
-                return Err(Error::new(
-                    ErrorClass::ScalarSubqueryTooManyRows,
-                    "More than one row returned by a subquery used as an expression.",
-                ));
+                return Err(second_match());
             }
             self.settled_matched = true;
             out.stream.push(row);

@@ -1,11 +1,13 @@
 //! Joins. NULL keys never match (except null-aware anti joins, see `JoinType`); `condition` is what equality of keys does not say.
 
+mod chunks;
 mod hash_join;
 pub mod join_index;
 pub mod keys;
 mod lower;
 pub mod matches;
 mod nested_loop;
+mod partitioned;
 mod rows;
 mod sort_merge;
 #[cfg(test)]

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 
 use super::NestedLoopJoin;
+use super::chunks::{ChunkReader, ChunkedJoin, all_rows};
 use super::join_index::gather;
-use super::matches::{Candidates, Joiner};
-use super::rows::{Build, join_rows};
+use super::matches::Joiner;
+use super::rows::{Build, join_rows, whole_batches};
 use crate::base::Result;
 use crate::base::schema::arrow_schema;
 use crate::operators::{Operator, SparkPlan};
-use crate::rdd::{BatchStream, Dependency, QueryContext, Rdd, TaskContext};
+use crate::rdd::{BatchStream, Dependency, MapWriter, QueryContext, Rdd, TaskContext};
 
 impl NestedLoopJoin {
     /// A broadcast join that must know which build rows matched in any task runs as one task, in the first partition.
@@ -37,9 +39,10 @@ impl NestedLoopJoin {
             let build = build.execute(context)?;
             let (lefts, rights) = (stream.num_partitions(), build.num_partitions());
             let dependencies = vec![Dependency::Narrow(stream.clone()), Dependency::Narrow(build.clone())];
+            let node = plan.id;
             return Ok(Rdd::new("CartesianProduct", lefts * rights, dependencies, move |p, task| {
-                let build_rows = build.compute(p % rights, task)?.collect::<Result<Vec<_>>>()?;
-                Ok(join_all(joiner.clone(), gather(&schema, &build_rows)?, stream.compute(p / rights, task)?, task))
+                let build = build.compute(p % rights, task)?;
+                join_in_chunks(&joiner, &schema, build, stream.compute(p / rights, task)?, node, task)
             }));
         }
         let rows = gather(&schema, &build.execute_broadcast(context)?.batches)?;
@@ -64,12 +67,43 @@ impl NestedLoopJoin {
     }
 }
 
-fn join_all(joiner: Arc<Joiner>, rows: RecordBatch, stream: BatchStream, task: &TaskContext) -> BatchStream {
-    let count = rows.num_rows() as u32;
-    let find = move |batch: &RecordBatch| match count {
-        // Each stream row once, as it is.
-        1 => Ok(Candidates::One(vec![0; batch.num_rows()])),
-        _ => Ok(Candidates::All(count)),
+/// Every row of `stream` with every row of `build`, which need not fit memory: the stream rows are set aside then.
+fn join_in_chunks(
+    joiner: &Arc<Joiner>,
+    schema: &SchemaRef,
+    build: BatchStream,
+    stream: BatchStream,
+    node: u64,
+    task: &TaskContext,
+) -> Result<BatchStream> {
+    let memory = || task.query.spillable(node, "CartesianProduct");
+    let mut build = ChunkReader::new(build, memory());
+    let rows = build.read()?;
+    if build.ended() {
+        let (_, memory) = build.into_rest();
+        return Ok(memory.while_read(join_all(joiner.clone(), gather(schema, &rows)?, stream, task)));
+    }
+    let mut aside = MapWriter::new(1, node, &task.query);
+    for batch in stream {
+        aside.push(0, batch?)?;
+    }
+    let aside = aside.finish();
+    let count = aside.written().rows;
+    let mut join = ChunkedJoin::new(joiner.clone(), schema, Box::new(move || aside.read(0)), count, memory(), task);
+    let (schema, mut first) = (schema.clone(), Some(rows));
+    let mut chunk = move || {
+        let rows = first.take().map_or_else(|| build.read(), Ok)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let rows = gather(&schema, &rows)?;
+        let find = all_rows(rows.num_rows());
+        Ok(Some((Build { rows, order: None }, find)))
     };
+    Ok(whole_batches(joiner, Box::new(std::iter::from_fn(move || join.next(&mut chunk).transpose()))))
+}
+
+fn join_all(joiner: Arc<Joiner>, rows: RecordBatch, stream: BatchStream, task: &TaskContext) -> BatchStream {
+    let find = all_rows(rows.num_rows());
     join_rows(joiner, Build { rows, order: None }, stream, find, task)
 }

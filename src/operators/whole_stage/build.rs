@@ -10,15 +10,24 @@ use arrow::array::RecordBatch;
 use super::region::JoinObject;
 use crate::base::{Error, Result};
 use crate::expr::evaluate::evaluate_all;
-use crate::rdd::{Rdd, TaskContext, data_size};
+use crate::rdd::{Rdd, Reservation, TaskContext, data_size};
 use crate::runtime::JoinTable;
 use crate::runtime::join_build::{self, BuildBatch, BuildSpec};
 
-/// The table of a join: of a broadcast, built once for all tasks; else of this task's partition of the build side.
+/// What a build row costs while the table is made, beside its columns and its row: hash, place and bucket.
+const ROW_BYTES: usize = 48;
+
+/// The table of a join: of a broadcast, built once for all tasks; else of this task's partition of the build side, with its memory.
+/// `None` if that does not fit memory.
 ///
 /// # Errors
 /// Those of computing the build side and its keys.
-pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task: &TaskContext) -> Result<Arc<JoinTable>> {
+pub fn join_table(
+    join: &JoinObject,
+    build: Option<&Rdd>,
+    partition: usize,
+    task: &TaskContext,
+) -> Result<Option<(Arc<JoinTable>, Option<Reservation>)>> {
     let Some(build) = build else {
         let relation = join.build.execute_broadcast(&task.query)?;
         // Joins that share a broadcast have the same keys, but may want its rows or only its keys.
@@ -26,15 +35,28 @@ pub fn join_table(join: &JoinObject, build: Option<&Rdd>, partition: usize, task
             let table = relation.build(|| table(join, &relation.batches, task))?;
             Ok(Arc::new(table) as Arc<dyn Any + Send + Sync>)
         });
-        return made.clone()?.downcast().map_err(|_| Error::internal("a broadcast's join table is something else"));
+        let table = made.clone()?.downcast().map_err(|_| Error::internal("a broadcast's join table is something else"))?;
+        return Ok(Some((table, None)));
     };
-    let batches = build.compute(partition, task)?.collect::<Result<Vec<_>>>()?;
+    let mut memory = task.query.spillable(join.node, "ShuffledHashJoin");
+    let (mut batches, mut bytes) = (vec![], 0);
+    for batch in build.compute(partition, task)? {
+        let batch = batch?;
+        let size = data_size(&batch);
+        bytes += size;
+        if !memory.try_grow(size + batch.num_rows() * (join.layout.size + ROW_BYTES))? {
+            return Ok(None);
+        }
+        batches.push(batch);
+    }
     let start = Instant::now();
     let table = table(join, &batches, task)?;
     task.query.metric(join.node, "buildTime").fetch_add(start.elapsed().as_nanos() as u64, Relaxed);
-    let bytes: usize = batches.iter().map(data_size).sum();
     task.query.metric(join.node, "buildDataSize").fetch_add(bytes as u64, Relaxed);
-    Ok(Arc::new(table))
+    drop(batches);
+    // What it took to make is more.
+    memory.try_resize(table.memory().min(memory.size()))?;
+    Ok(Some((Arc::new(table), Some(memory))))
 }
 
 fn table(join: &JoinObject, batches: &[RecordBatch], task: &TaskContext) -> Result<JoinTable> {

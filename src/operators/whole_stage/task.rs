@@ -64,7 +64,7 @@ struct Metrics {
 enum Owned {
     Groups(Box<AggregateTable>),
     Group(Vec<u64>),
-    Join { _table: Arc<JoinTable>, _null_row: Vec<u64> },
+    Join { _table: Arc<JoinTable>, _null_row: Vec<u64>, _memory: Option<Reservation> },
     Nothing,
 }
 
@@ -95,8 +95,9 @@ impl Task {
     /// # Errors
     /// What the input or the rows meet.
     pub fn start(shared: Arc<Shared>, partition: usize, context: &TaskContext) -> Result<BatchStream> {
-        let mut task = Self::new(shared, partition, context.clone())?;
-        let shared = task.shared.clone();
+        let Some(mut task) = Self::new(shared.clone(), partition, context.clone())? else {
+            return shared.interpreted.compute(partition, context);
+        };
         if let Err(e) = shared.stage.compile_all(&task.forms, &context.query, shared.stage_node) {
             let fallback = context.query.settings.bool(&crate::base::settings::CODEGEN_FALLBACK);
             return if fallback { shared.interpreted.compute(partition, context) } else { Err(e) };
@@ -127,7 +128,8 @@ impl Task {
         Ok(Box::new(Stream { task, last, source, emitted: 0, ended: false, rest: None }))
     }
 
-    fn new(shared: Arc<Shared>, partition: usize, context: TaskContext) -> Result<Self> {
+    /// `None` if the build side of a join does not fit memory; the interpreter can spill it.
+    fn new(shared: Arc<Shared>, partition: usize, context: TaskContext) -> Result<Option<Self>> {
         let stage = &shared.stage;
         let columns = &stage.attributes;
         let batch_size = context.query.settings.batch_size();
@@ -179,7 +181,8 @@ impl Task {
                     Owned::Group(row)
                 }
                 Object::Join(join) => {
-                    let table = build::join_table(join, shared.builds[joins].as_ref(), partition, &task.context)?;
+                    let made = build::join_table(join, shared.builds[joins].as_ref(), partition, &task.context)?;
+                    let Some((table, memory)) = made else { return Ok(None) };
                     joins += 1;
                     let null_row = vec![0u64; join.layout.size / 8];
                     task.set(join.table, Arc::as_ptr(&table) as u64);
@@ -188,7 +191,7 @@ impl Task {
                     task.early.push(join.early);
                     task.set(join.null_row, null_row.as_ptr() as u64);
                     task.set(join.flags, u64::from(table.has_null_key) | (u64::from(table.is_empty) << 1));
-                    Owned::Join { _table: table, _null_row: null_row }
+                    Owned::Join { _table: table, _null_row: null_row, _memory: memory }
                 }
                 Object::Counter { slot, start } => {
                     task.set(*slot, *start);
@@ -197,7 +200,7 @@ impl Task {
             };
             task.tables.push(owned);
         }
-        Ok(task)
+        Ok(Some(task))
     }
 
     fn set(&mut self, slot: Slot, word: u64) {

@@ -1,0 +1,159 @@
+//! ShuffledHashJoin where the build side of a task may not fit memory.
+//!
+//! Both sides are set aside then, by a hash of their keys, and joined part by part; a part that does not fit either is cut again, by
+//! another hash (Grace hash join; Kitsuregawa and others 1983). A part of mostly one key cannot be cut: its build rows come in chunks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+
+use super::JoinIndex;
+use super::chunks::{ChunkReader, ChunkedJoin};
+use super::hash_join::Shared;
+use super::rows::whole_batches;
+use crate::base::schema::arrow_schema;
+use crate::base::{Attribute, Result};
+use crate::expr::evaluate::evaluate_all;
+use crate::expr::{Expr, SortOrder};
+use crate::operators::SparkPlan;
+use crate::operators::execute::bind_orders;
+use crate::operators::properties::project_ordering;
+use crate::operators::set_aside::{MOST_DEPTH, PARTS, SetAside};
+use crate::operators::sort::Sorter;
+use crate::rdd::{BatchStream, Counter, MapOutput, QueryContext, Reservation, TaskContext};
+
+/// What all tasks share.
+pub struct Partitioned {
+    shared: Shared,
+    node: u64,
+    /// Brings back the order of the streamed side, which parts break; absent where it has none.
+    sorter: Option<Arc<Sorter>>,
+    build_time: Counter,
+    build_size: Counter,
+}
+
+impl Partitioned {
+    /// For the join `plan`, of whose output `columns` are wanted.
+    ///
+    /// # Errors
+    /// `Internal` only.
+    pub fn new(shared: Shared, plan: &SparkPlan, columns: &[usize], context: &QueryContext) -> Result<Self> {
+        let output = plan.output();
+        let attributes: Vec<Attribute> = columns.iter().map(|c| output[*c].clone()).collect();
+        let list: Vec<Expr> = attributes.iter().cloned().map(Expr::Attribute).collect();
+        let order: Vec<SortOrder> = project_ordering(plan.output_ordering(), &list).into_iter().map(|p| p.order).collect();
+        let sorter = if order.is_empty() {
+            None
+        } else {
+            Some(Sorter::new(&bind_orders(&order, &attributes, context)?, arrow_schema(&attributes), plan.id, context)?)
+        };
+        let (build_time, build_size) = (context.metric(plan.id, "buildTime"), context.metric(plan.id, "buildDataSize"));
+        Ok(Self { shared, node: plan.id, sorter, build_time, build_size })
+    }
+
+    /// The output of a task.
+    ///
+    /// # Errors
+    /// Those of both sides and of the keys, and `Io` of spilling.
+    pub fn join(self: &Arc<Self>, build: BatchStream, stream: BatchStream, task: &TaskContext) -> Result<BatchStream> {
+        let mut build = ChunkReader::new(build, self.memory(task));
+        let rows = build.read()?;
+        if build.ended() {
+            return self.join_indexed(rows, build, stream, task);
+        }
+        let parts = self.join_parts(0, rows, build, stream, task)?;
+        match &self.sorter {
+            Some(sorter) => sorter.sort(parts, &task.query),
+            None => Ok(parts),
+        }
+    }
+
+    fn memory(&self, task: &TaskContext) -> Reservation {
+        task.query.spillable(self.node, "ShuffledHashJoin")
+    }
+
+    fn index(&self, rows: Vec<RecordBatch>, memory: &mut Reservation) -> Result<Arc<JoinIndex>> {
+        let start = Instant::now();
+        let index = JoinIndex::build(&self.shared.build_schema, &rows, &self.shared.build_keys)?;
+        drop(rows);
+        // What it took to make is more.
+        memory.try_resize(index.memory().min(memory.size()))?;
+        self.build_time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.build_size.fetch_add(index.memory() as u64, Ordering::Relaxed);
+        Ok(Arc::new(index))
+    }
+
+    /// All build rows are there.
+    fn join_indexed(&self, rows: Vec<RecordBatch>, build: ChunkReader, stream: BatchStream, task: &TaskContext) -> Result<BatchStream> {
+        let (_, mut memory) = build.into_rest();
+        let index = self.index(rows, &mut memory)?;
+        Ok(memory.while_read(self.shared.join(index, stream, task)))
+    }
+
+    /// Sets both sides aside, which have been so `depth` times; the build rows begin with `rows`.
+    fn join_parts(
+        self: &Arc<Self>,
+        depth: u32,
+        rows: Vec<RecordBatch>,
+        build: ChunkReader,
+        stream: BatchStream,
+        task: &TaskContext,
+    ) -> Result<BatchStream> {
+        let (rest, memory) = build.into_rest();
+        drop(memory);
+        let build = self.set_aside(depth, Box::new(rows.into_iter().map(Ok).chain(rest)), &self.shared.build_keys, task)?;
+        let stream = self.set_aside(depth, stream, &self.shared.stream_keys, task)?;
+        let (this, task) = (self.clone(), task.clone());
+        Ok(Box::new((0..PARTS).flat_map(move |part| match this.join_part(depth + 1, part, &build, &stream, &task) {
+            Ok(rows) => rows,
+            Err(e) => Box::new(std::iter::once(Err(e))),
+        })))
+    }
+
+    fn set_aside(&self, depth: u32, rows: BatchStream, keys: &[Expr], task: &TaskContext) -> Result<Arc<MapOutput>> {
+        let mut aside = SetAside::new(depth, self.node, &task.query);
+        for batch in rows {
+            let batch = batch?;
+            aside.push(&batch, &evaluate_all(keys, &batch)?)?;
+        }
+        Ok(aside.finish())
+    }
+
+    fn join_part(
+        self: &Arc<Self>,
+        depth: u32,
+        part: usize,
+        builds: &Arc<MapOutput>,
+        streams: &Arc<MapOutput>,
+        task: &TaskContext,
+    ) -> Result<BatchStream> {
+        let joiner = &self.shared.joiner;
+        let (built, streamed) = (builds.size(part).rows, streams.size(part).rows);
+        if streamed == 0 && !joiner.tracks_build() || built == 0 && joiner.needs_build() {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let mut build = ChunkReader::new(builds.read(part), self.memory(task));
+        let rows = build.read()?;
+        if build.ended() {
+            return self.join_indexed(rows, build, streams.read(part), task);
+        }
+        if depth < MOST_DEPTH && built * 2 <= builds.written().rows {
+            return self.join_parts(depth, rows, build, streams.read(part), task);
+        }
+        let streams = streams.clone();
+        let again = Box::new(move || streams.read(part));
+        let mut join = ChunkedJoin::new(joiner.clone(), &self.shared.build_schema, again, streamed, self.memory(task), task);
+        let (this, mut first) = (self.clone(), Some(rows));
+        let mut chunk = move || {
+            let rows = first.take().map_or_else(|| build.read(), Ok)?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            let index = this.index(rows, build.memory())?;
+            Ok(Some(this.shared.lookup(index)))
+        };
+        Ok(whole_batches(joiner, Box::new(std::iter::from_fn(move || join.next(&mut chunk).transpose()))))
+    }
+}
