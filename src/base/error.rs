@@ -21,9 +21,18 @@ pub enum ErrorClass {
     ColumnNotFound,
     RoutineNotFound,
     AmbiguousReference,
+    /// A struct lacks the field, or has several of that name.
+    FieldNotFound,
+    AmbiguousField,
+    /// A star of what is neither a relation nor a struct.
+    StarNotFound,
+    /// A field or an element of what is neither struct, array nor map.
+    InvalidExtractBase,
     /// Operands or arguments have types that do not fit.
     TypeMismatch,
     WrongArguments,
+    /// A lambda function where none can be, or with other variables than it is given.
+    InvalidLambda,
     /// An aggregate or grouping rule is broken.
     InvalidGrouping,
     NestingTooDeep,
@@ -39,6 +48,13 @@ pub enum ErrorClass {
     CastOverflow,
     InvalidParameter,
     InvalidArrayIndex,
+    /// As [`Self::InvalidArrayIndex`], of `element_at`.
+    InvalidElementIndex,
+    IndexOfZero,
+    NullMapKey,
+    DuplicatedMapKey,
+    /// The function by which an array is sorted gave NULL.
+    NullComparison,
     DateTime,
     ScalarSubqueryTooManyRows,
     /// The query itself called `raise_error` or `assert_true`.
@@ -73,8 +89,13 @@ impl ErrorClass {
             ColumnNotFound => "UNRESOLVED_COLUMN",
             RoutineNotFound => "UNRESOLVED_ROUTINE",
             AmbiguousReference => "AMBIGUOUS_REFERENCE",
+            StarNotFound => "CANNOT_RESOLVE_STAR_EXPAND",
+            FieldNotFound => "FIELD_NOT_FOUND",
+            AmbiguousField => "AMBIGUOUS_REFERENCE_TO_FIELDS",
+            InvalidExtractBase => "INVALID_EXTRACT_BASE_FIELD_TYPE",
             TypeMismatch => "DATATYPE_MISMATCH",
             WrongArguments => "WRONG_NUM_ARGS",
+            InvalidLambda => "INVALID_LAMBDA_FUNCTION_CALL",
             InvalidGrouping => "MISSING_AGGREGATION",
             NestingTooDeep => "NESTING_TOO_DEEP",
             Unsupported => "UNSUPPORTED_FEATURE",
@@ -88,6 +109,11 @@ impl ErrorClass {
             CastOverflow => "CAST_OVERFLOW",
             InvalidParameter => "INVALID_PARAMETER_VALUE",
             InvalidArrayIndex => "INVALID_ARRAY_INDEX",
+            InvalidElementIndex => "INVALID_ARRAY_INDEX_IN_ELEMENT_AT",
+            IndexOfZero => "INVALID_INDEX_OF_ZERO",
+            NullMapKey => "NULL_MAP_KEY",
+            DuplicatedMapKey => "DUPLICATED_MAP_KEY",
+            NullComparison => "COMPARATOR_RETURNS_NULL",
             DateTime => "DATETIME_FIELD_OUT_OF_BOUNDS",
             ScalarSubqueryTooManyRows => "SCALAR_SUBQUERY_TOO_MANY_ROWS",
             UserRaised => "USER_RAISED_EXCEPTION",

@@ -83,9 +83,12 @@ impl Emitter<'_> {
                 self.like(value, LikePattern::new(pattern, *escape, *case_insensitive)?, scope)
             }
             Expr::Function { function, args } => self.function(*function, args, &expr.data_type(), scope),
-            Expr::Attribute(_) | Expr::Aggregate(_) | Expr::Window(_) | Expr::ScalarSubquery { .. } => {
-                Err(failure(format!("`{expr}` in a compiled stage")))
-            }
+            Expr::Attribute(_)
+            | Expr::Lambda { .. }
+            | Expr::LambdaVariable(_)
+            | Expr::Aggregate(_)
+            | Expr::Window(_)
+            | Expr::ScalarSubquery { .. } => Err(failure(format!("`{expr}` in a compiled stage"))),
         }
     }
 

@@ -69,6 +69,7 @@ fn node(expr: &Expr) -> Result<(), String> {
                 Err(format!("the function {} is not compiled", function.name()))
             }
         }
+        Expr::Lambda { .. } | Expr::LambdaVariable(_) => Err("lambda functions are not compiled".into()),
         Expr::Aggregate(_) | Expr::Window(_) => Err("a nested aggregate or window call".into()),
     }
 }

@@ -113,6 +113,12 @@ impl fmt::Display for Expr {
                 if *escape == '\\' { Ok(()) } else { write!(f, " ESCAPE '{escape}'") }
             }
             Expr::Function { function, args } => display_function(*function, args, f),
+            Expr::LambdaVariable(a) => write!(f, "lambda {a}"),
+            Expr::Lambda { params, body, hidden } => {
+                write!(f, "lambdafunction({body}")?;
+                params.iter().try_for_each(|p| write!(f, ", lambda {p}"))?;
+                write!(f, ", {hidden})")
+            }
             Expr::Aggregate(a) => write!(f, "{a}"),
             Expr::Window(w) => write!(f, "{w}"),
             Expr::ScalarSubquery { id, .. } => write!(f, "scalar-subquery#{} []", id.0),
@@ -129,7 +135,7 @@ fn display_function(function: ScalarFunction, args: &[Expr], f: &mut fmt::Format
         }
         (BitNot, [e]) => write!(f, "~{e}"),
         (GetItem, [a, i]) => write!(f, "{a}[{i}]"),
-        (GetField, [s, name]) => write!(f, "{s}.{name}"),
+        (GetField | GetArrayFields, [s, name]) => write!(f, "{s}.{name}"),
         (SubtractDates | SubtractTimestamps | IntervalSubtract, [l, r]) => write!(f, "({l} - {r})"),
         (TimeAdd | TimestampAddMonths | DateAddMonths | IntervalAdd, [l, r]) => write!(f, "{l} + {r}"),
         (StartsWith, [l, r]) => write!(f, "StartsWith({l}, {r})"),
@@ -147,6 +153,7 @@ fn display_function(function: ScalarFunction, args: &[Expr], f: &mut fmt::Format
             f.write_str(match function {
                 Trim | LTrim | RTrim if args.len() == 1 => ", None)",
                 Size => ", false)",
+                ArraySort if args.len() > 1 => ", false)",
                 DateTrunc | Hour | Minute | Second => ", Some(UTC))",
                 _ => ")",
             })

@@ -320,9 +320,11 @@ functions! {
     ArrayInsert "array_insert" "A i e" => "1";
     /// Names (literals) and arrays by turns.
     ArraysZip "arrays_zip" "a*" => "*";
-    /// Ascending, NULLs last.
-    ArraySort "array_sort" "A" => "1";
+    /// `array_sort(array[, (l, r) -> int])`; ascending, NULLs last, where no function compares.
+    ArraySort "array_sort" "A a?" => "1";
     SortArray "sort_array" "A b?" => "1";
+    /// `shuffle(array[, seed])`.
+    Shuffle "shuffle" "A l?" => "1";
     ArrayMin "array_min" "A" => "*";
     ArrayMax "array_max" "A" => "*";
     /// Interpolated percentile of the elements that are not NULL, doubles; an array of fractions gives an array. Finishes `percentile`.
@@ -338,6 +340,22 @@ functions! {
     /// `sequence(start, stop[, step])` of integers or dates.
     Sequence "sequence" "a a a?" => "*";
     Flatten "flatten" "A" => "*";
+    /// `transform(array, x -> …)` or `(x, i) -> …`.
+    Transform "transform" "A a" => "*";
+    /// As [`ScalarFunction::Transform`], of a condition.
+    Filter "filter" "A a" => "1";
+    Exists "exists" "A a" => "b";
+    ForAll "forall" "A a" => "b";
+    /// `aggregate(array, start, (state, x) -> state[, state -> …])`.
+    Aggregate "aggregate" ["reduce"] "A a a a?" => "*";
+    /// `zip_with(array, array, (x, y) -> …)`.
+    ZipWith "zip_with" "A A a" => "*";
+    /// `transform_keys(map, (k, v) -> …)`.
+    TransformKeys "transform_keys" "M a" => "*";
+    TransformValues "transform_values" "M a" => "*";
+    MapFilter "map_filter" "M a" => "1";
+    /// `map_zip_with(map, map, (k, v, w) -> …)`.
+    MapZipWith "map_zip_with" "M M a" => "*";
     Map "map" "a*" => "*";
     MapFromArrays "map_from_arrays" "A A" => "*";
     MapFromEntries "map_from_entries" "A" => "*";
@@ -351,6 +369,8 @@ functions! {
     NamedStruct "named_struct" "a*" => "*";
     /// `get_field(struct, 'name')`.
     GetField "getstructfield" "S s" => "*";
+    /// That field of each struct of an array.
+    GetArrayFields "getarraystructfields" "A s" => "*";
 
     // Generators: only as the generator of a Generate node.
     /// One row per element of an array, or key and value of a map.
@@ -363,8 +383,22 @@ functions! {
     ExplodeOuter "explode_outer" "a" => "*";
     PosExplodeOuter "posexplode_outer" "a" => "*";
     InlineOuter "inline_outer" "A" => "*";
+    /// `json_tuple(text, field, …)`: one row of texts per row.
+    JsonTuple "json_tuple" "a a a*" => "*";
     /// `stack(n, …)`: the arguments dealt over n rows.
     Stack "stack" "i a*" => "*";
+
+    // JSON.
+    /// `get_json_object(text, path)`; NULL where the text is broken or the path leads nowhere.
+    GetJsonObject "get_json_object" "s s" => "s";
+    /// NULL for what is no array.
+    JsonArrayLength "json_array_length" "s" => "i";
+    /// The outermost keys; NULL for what is no object.
+    JsonObjectKeys "json_object_keys" "s" => "*";
+    /// `from_json(text, NULL of the type[, options])`: Spark's schema text has become a type.
+    FromJson "from_json" "s a M?" => "*";
+    /// `to_json(value[, options])`.
+    ToJson "to_json" "a M?" => "s";
 
     // Others.
     /// Murmur3 with seed 42.
@@ -397,13 +431,13 @@ impl ScalarFunction {
 
     /// Same arguments, same result.
     pub fn is_deterministic(self) -> bool {
-        !matches!(self, ScalarFunction::Rand)
+        !matches!(self, ScalarFunction::Rand | ScalarFunction::Shuffle)
     }
 
     /// Yields rows rather than a value.
     pub fn is_generator(self) -> bool {
         use ScalarFunction::*;
-        matches!(self, Explode | PosExplode | Inline | Stack) || self.without_outer().is_some()
+        matches!(self, Explode | PosExplode | Inline | JsonTuple | Stack) || self.without_outer().is_some()
     }
 
     /// The generator that this one is the outer form of.
@@ -460,6 +494,7 @@ impl ScalarFunction {
                 | StrToMap
                 | ArrayInsert
                 | Map
+                | TransformKeys
                 | SplitPart
                 | Split
                 | RegexpReplace
@@ -486,6 +521,8 @@ impl ScalarFunction {
                 | RaiseError
                 | AssertTrue
                 | MightContain
+                | FromJson
+                | ToJson
         )
     }
 
@@ -528,6 +565,12 @@ impl ScalarFunction {
                 | TryElementAt
                 | ArraysOverlap
                 | GetField
+                | GetArrayFields
+                | GetJsonObject
+                | JsonArrayLength
+                | JsonObjectKeys
+                | FromJson
+                | JsonTuple
                 | AssertTrue
                 | RaiseError
                 | Explode

@@ -96,6 +96,14 @@ pub enum Expr {
         function: ScalarFunction,
         args: Vec<Expr>,
     },
+    /// A function of its variables, as an argument of a higher-order function. `hidden` when it was written without variables.
+    Lambda {
+        params: Vec<Attribute>,
+        body: Box<Expr>,
+        hidden: bool,
+    },
+    /// A variable of a lambda function around it. Its id tells how deep and in which place it is, not which of several functions.
+    LambdaVariable(Attribute),
     /// An aggregate call; only inside Aggregate and Window plan nodes.
     Aggregate(Box<AggregateExpr>),
     /// A window call; only inside Window plan nodes.

@@ -9,7 +9,8 @@ impl Expr {
     /// Direct children, in evaluation order.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Literal(_) | Expr::Attribute(_) | Expr::Column { .. } | Expr::ScalarSubquery { .. } => vec![],
+            Expr::Literal(_) | Expr::Attribute(_) | Expr::Column { .. } | Expr::ScalarSubquery { .. } | Expr::LambdaVariable(_) => vec![],
+            Expr::Lambda { body, .. } => vec![body],
             Expr::Alias { expr, .. } | Expr::Cast { expr, .. } => vec![expr],
             Expr::Negate(e) | Expr::Not(e) | Expr::IsNull(e) | Expr::IsNotNull(e) => vec![e],
             Expr::Arithmetic { left, right, .. } | Expr::Comparison { left, right, .. } => vec![left, right],
@@ -39,7 +40,9 @@ impl Expr {
         let boxed = |e: Box<Expr>, f: &mut dyn FnMut(Expr) -> Result<Expr>| -> Result<Box<Expr>> { Ok(Box::new(f(*e)?)) };
         let list = |v: Vec<Expr>, f: &mut dyn FnMut(Expr) -> Result<Expr>| -> Result<Vec<Expr>> { v.into_iter().map(f).collect() };
         Ok(match self {
-            leaf @ (Expr::Literal(_) | Expr::Attribute(_) | Expr::Column { .. } | Expr::ScalarSubquery { .. }) => leaf,
+            leaf
+            @ (Expr::Literal(_) | Expr::Attribute(_) | Expr::Column { .. } | Expr::ScalarSubquery { .. } | Expr::LambdaVariable(_)) => leaf,
+            Expr::Lambda { params, body, hidden } => Expr::Lambda { params, body: boxed(body, f)?, hidden },
             Expr::Alias { expr, name, id } => Expr::Alias { expr: boxed(expr, f)?, name, id },
             Expr::Cast { expr, to, try_cast } => Expr::Cast { expr: boxed(expr, f)?, to, try_cast },
             Expr::Negate(e) => Expr::Negate(boxed(e, f)?),
@@ -228,10 +231,15 @@ impl Expr {
         !self.any(&mut |e| matches!(e, Expr::Function { function, .. } if !function.is_deterministic()))
     }
 
-    /// No attribute, column, subquery, aggregate or window inside: can be folded to a literal.
+    /// No attribute, column, variable, subquery, aggregate or window inside: can be folded to a literal.
     pub fn is_foldable(&self) -> bool {
         !self.any(&mut |e| match e {
-            Expr::Attribute(_) | Expr::Column { .. } | Expr::ScalarSubquery { .. } | Expr::Aggregate(_) | Expr::Window(_) => true,
+            Expr::Attribute(_)
+            | Expr::Column { .. }
+            | Expr::LambdaVariable(_)
+            | Expr::ScalarSubquery { .. }
+            | Expr::Aggregate(_)
+            | Expr::Window(_) => true,
             Expr::Function { function, .. } => !function.is_deterministic(),
             _ => false,
         })

@@ -81,7 +81,8 @@ impl Expr {
     pub fn data_type(&self) -> DataType {
         stacker::maybe_grow(64 * 1024, 1024 * 1024, || match self {
             Expr::Literal(s) => s.data_type(),
-            Expr::Attribute(a) => a.data_type.clone(),
+            Expr::Attribute(a) | Expr::LambdaVariable(a) => a.data_type.clone(),
+            Expr::Lambda { body, .. } => body.data_type(),
             Expr::Column { data_type, .. } | Expr::ScalarSubquery { data_type, .. } => data_type.clone(),
             Expr::Alias { expr, .. } | Expr::Negate(expr) => expr.data_type(),
             Expr::Cast { to, .. } => to.clone(),
@@ -110,7 +111,8 @@ impl Expr {
     pub fn nullable(&self) -> bool {
         stacker::maybe_grow(64 * 1024, 1024 * 1024, || match self {
             Expr::Literal(s) => s.is_null(),
-            Expr::Attribute(a) => a.nullable,
+            Expr::Attribute(a) | Expr::LambdaVariable(a) => a.nullable,
+            Expr::Lambda { body, .. } => body.nullable(),
             Expr::Column { nullable, .. } => *nullable,
             Expr::ScalarSubquery { .. } => true,
             Expr::Alias { expr, .. } | Expr::Negate(expr) | Expr::Not(expr) => expr.nullable(),
@@ -160,6 +162,8 @@ impl Expr {
             }
             Expr::Cast { expr, to, try_cast: false } => cast_can_fail(&expr.data_type(), to),
             Expr::Function { function: ScalarFunction::Abs, args } => args.iter().any(|a| a.data_type().is_integral()),
+            // A comparison may be NULL.
+            Expr::Function { function: ScalarFunction::ArraySort, args } => args.len() > 1,
             Expr::Function { function, .. } => function.can_fail(),
             Expr::Like { pattern, .. } => !matches!(pattern.as_ref(), Expr::Literal(_)),
             Expr::Literal(_)
@@ -176,6 +180,8 @@ impl Expr {
             | Expr::Case { .. }
             | Expr::Coalesce(_)
             | Expr::In { .. }
+            | Expr::Lambda { .. }
+            | Expr::LambdaVariable(_)
             | Expr::ScalarSubquery { .. } => false,
             Expr::Aggregate(_) | Expr::Window(_) => true,
         })
@@ -253,6 +259,15 @@ fn rounded_type(t: &DataType, scale: i32) -> DataType {
     }
 }
 
+/// The field of a struct that the second argument names.
+fn struct_field(t: &DataType, args: &[Expr]) -> Option<Field> {
+    let name = literal_text(args.get(1)?)?;
+    match t {
+        DataType::Struct(fields) => fields.iter().find(|f| f.name.eq_ignore_ascii_case(&name)).cloned(),
+        _ => None,
+    }
+}
+
 impl ScalarFunction {
     /// The result type for coerced arguments.
     pub fn data_type(self, args: &[Expr]) -> DataType {
@@ -278,7 +293,8 @@ impl ScalarFunction {
             "1" => first(),
             _ => match self {
                 Concat => args.first().map_or(DataType::String, Expr::data_type),
-                Split | RegexpExtractAll => array(DataType::String),
+                Split | RegexpExtractAll | JsonObjectKeys => array(DataType::String),
+                FromJson => args.get(1).map_or(DataType::Null, Expr::data_type),
                 Elt => args.get(1).map_or(DataType::Null, Expr::data_type),
                 BitGet => DataType::Byte,
                 StrToMap => DataType::Map(Box::new(DataType::String), Box::new(DataType::String)),
@@ -308,6 +324,16 @@ impl ScalarFunction {
                 Ceil | Floor | Round | BRound => rounded_type(&first(), literal_int(args.get(1)).unwrap_or(0)),
                 SecondFraction => DataType::decimal(8, 6),
                 Array => array(first()),
+                Transform | ZipWith => array(args.last().map_or(DataType::Null, Expr::data_type)),
+                Aggregate => args.last().map_or(DataType::Null, Expr::data_type),
+                TransformKeys | TransformValues | MapZipWith => {
+                    let made = Box::new(args.last().map_or(DataType::Null, Expr::data_type));
+                    match first() {
+                        DataType::Map(_, value) if self == TransformKeys => DataType::Map(made, value),
+                        DataType::Map(key, _) => DataType::Map(key, made),
+                        other => other,
+                    }
+                }
                 ElementAt | TryElementAt | GetItem | Get | ArrayMin | ArrayMax | ArrayMode => element(first()),
                 ArrayPercentile | ArrayPercentileDisc => match args.get(1).map(Expr::data_type) {
                     Some(DataType::Array(_)) => first(),
@@ -335,18 +361,11 @@ impl ScalarFunction {
                         })
                         .collect(),
                 ),
-                GetField => self.struct_field(args).map_or(DataType::Null, |f| f.data_type),
+                GetField => struct_field(&first(), args).map_or(DataType::Null, |f| f.data_type),
+                GetArrayFields => array(struct_field(&element(first()), args).map_or(DataType::Null, |f| f.data_type)),
                 generator if generator.is_generator() => DataType::Struct(self.generated(args)),
                 _ => DataType::Null,
             },
-        }
-    }
-
-    fn struct_field(self, args: &[Expr]) -> Option<Field> {
-        let name = literal_text(args.get(1)?)?;
-        match args.first()?.data_type() {
-            DataType::Struct(fields) => fields.into_iter().find(|f| f.name.eq_ignore_ascii_case(&name)),
-            _ => None,
         }
     }
 
@@ -368,6 +387,9 @@ impl ScalarFunction {
                 DataType::Struct(fields) => fields.into_iter().map(|f| Field { nullable: true, ..f }).collect(),
                 _ => vec![],
             },
+            (ScalarFunction::JsonTuple, _) => {
+                (0..args.len().saturating_sub(1)).map(|i| Field::new(format!("c{i}"), DataType::String, true)).collect()
+            }
             (ScalarFunction::Stack, _) => {
                 let rows = literal_int(args.first()).unwrap_or(1).max(1) as usize;
                 let columns = (args.len() - 1).div_ceil(rows);

@@ -50,6 +50,8 @@ impl Identities<'_> {
         e.transform_up(&mut |e| {
             Ok(match e {
                 Expr::Attribute(a) => Expr::Attribute(self.attribute(a)),
+                Expr::LambdaVariable(a) => Expr::LambdaVariable(self.attribute(a)),
+                Expr::Lambda { params, body, hidden } => Expr::Lambda { params: self.attributes(params), body, hidden },
                 Expr::Alias { expr, name, id } => Expr::Alias { expr, name: self.name(name), id: (self.id)(id) },
                 Expr::Aggregate(a) => Expr::Aggregate(Box::new(AggregateExpr { id: (self.id)(a.id), ..*a })),
                 Expr::Window(mut w) => {

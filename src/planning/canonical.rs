@@ -83,6 +83,14 @@ impl Numbering {
                     self.attribute(&mut a);
                     Expr::Attribute(a)
                 }
+                Expr::LambdaVariable(mut a) => {
+                    self.attribute(&mut a);
+                    Expr::LambdaVariable(a)
+                }
+                Expr::Lambda { mut params, body, hidden } => {
+                    self.attributes(&mut params);
+                    Expr::Lambda { params, body, hidden }
+                }
                 Expr::Alias { expr, id, .. } => Expr::Alias { expr, name: "".into(), id: self.id(id) },
                 Expr::Aggregate(a) => Expr::Aggregate(Box::new(AggregateExpr { id: ExprId(0), ..*a })),
                 Expr::Window(mut w) => {

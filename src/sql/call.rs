@@ -3,9 +3,10 @@
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment, Spanned};
 
 use super::expr::{ExprBinder, GroupingCall};
+use super::literal::schema_type;
 use super::parse::{location, name_parts};
-use super::scope::{At, is_suffix};
-use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar};
+use super::scope::At;
+use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::{Expr, coerce};
 
 /// A call taken apart, its arguments bound.
@@ -25,7 +26,14 @@ impl ExprBinder<'_, '_, '_> {
             return self.grouping_call(&name, f);
         }
         if f.over.is_some() {
-            return self.window_call(f, name);
+            let call = self.window_call(f, name)?;
+            return self.without_variables(call, "A window function", f);
+        }
+        if let Some((function, first)) = coerce::lambda::higher_order(&name)
+            && let FunctionArguments::List(list) = &f.args
+            && list.args.len() > first
+        {
+            return self.higher_order_call(function, &name, first, &list.args).at(f);
         }
         let subqueries_before = self.pending.applies.len();
         let is_aggregate = is_aggregate(&name);
@@ -45,13 +53,20 @@ impl ExprBinder<'_, '_, '_> {
             return Err(Error::new(ErrorClass::InvalidGrouping, message)).at(f);
         }
         self.pending.below.extend(self.pending.applies.drain(subqueries_before..));
-        aggregate(call, f)
+        let call = aggregate(call, f)?;
+        self.without_variables(call, "An aggregate function", f)
     }
 
     fn scalar_call(&mut self, f: &ast::Function, call: Call) -> Result<Expr> {
         if call.distinct || call.filter.is_some() || !f.within_group.is_empty() {
             let message = format!("`{}` is not an aggregate function: it takes no DISTINCT, FILTER or WITHIN GROUP.", call.name);
             return Err(Error::new(ErrorClass::WrongArguments, message)).at(f);
+        }
+        let mut call = call;
+        if call.name == "from_json"
+            && let Some(schema) = call.args.get_mut(1)
+        {
+            *schema = schema_argument(schema).at(f)?;
         }
         let window = |e: Error| match e.class == ErrorClass::RoutineNotFound && is_ranking(&call.name) {
             true => Error::new(ErrorClass::WrongArguments, format!("The window function `{}` needs an OVER clause.", call.name)),
@@ -123,6 +138,14 @@ impl ExprBinder<'_, '_, '_> {
             return Err(Error::unsupported(format!("The named argument `{arg}` is not supported.")));
         };
         match value {
+            FunctionArgExpr::Expr(ast::Expr::Named { expr, name }) => {
+                let expr = Box::new(self.bind(expr)?);
+                // Names are those of a struct's fields; other functions have no use for them.
+                call.args.push(match call.name.as_str() {
+                    "struct" => Expr::Alias { expr, name: name.value.as_str().into(), id: ExprId::next() },
+                    _ => *expr,
+                });
+            }
             FunctionArgExpr::Expr(e) => call.args.push(self.bind(e)?),
             // `count(*)` counts rows; elsewhere, and in `count(DISTINCT *)`, a star stands for the columns.
             FunctionArgExpr::Wildcard if call.name == "count" && !call.distinct => call.args.push(Expr::Literal(Scalar::Int(1))),
@@ -131,8 +154,7 @@ impl ExprBinder<'_, '_, '_> {
             }
             FunctionArgExpr::QualifiedWildcard(name) => {
                 let name = name_parts(name)?;
-                let columns = self.scope.columns.iter().filter(|c| is_suffix(&c.qualifier, &name));
-                call.args.extend(columns.map(|c| Expr::Attribute(c.attribute.clone())));
+                call.args.extend(self.star(&name)?.into_iter().map(|(_, e)| e));
             }
             other => return Err(Error::unsupported(format!("The argument `{other}` is not supported."))),
         }
@@ -151,6 +173,24 @@ impl ExprBinder<'_, '_, '_> {
         let placeholder = Attribute::new(name, if id { DataType::Long } else { DataType::Byte }, false);
         self.pending.grouping_calls.push(GroupingCall { placeholder: placeholder.clone(), args: call.args, id });
         Ok(Expr::Attribute(placeholder))
+    }
+}
+
+/// The type that a constant text names, as a NULL of it.
+fn schema_argument(schema: &Expr) -> Result<Expr> {
+    let text = if schema.is_foldable() { crate::expr::evaluate::fold(schema)? } else { Scalar::Null(DataType::Null) };
+    match text {
+        Scalar::String(text) => {
+            let t = schema_type(&text)?;
+            // Fields can always be missing.
+            Ok(Expr::Literal(Scalar::Null(t)))
+        }
+        _ => {
+            let message = format!(
+                "The input schema \"{schema}\" is not a valid schema string. The input expression must be string literal and not null."
+            );
+            Err(Error::new(ErrorClass::TypeMismatch, message))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Spark's lexical rules and operator precedence, as sqlparser wants them told.
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{Expr, Ident, ObjectName, UnaryOperator};
 use sqlparser::dialect::{Dialect, Precedence, SparkSqlDialect};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -71,8 +71,18 @@ impl Dialect for Spark {
         true
     }
 
+    /// Types `struct<…>`; the literal is a function, see [`Self::parse_prefix`].
     fn supports_struct_literal(&self) -> bool {
-        false
+        true
+    }
+
+    fn supports_map_literal_with_angle_brackets(&self) -> bool {
+        true
+    }
+
+    /// `struct(a AS b)`.
+    fn supports_aliased_function_args(&self) -> bool {
+        true
     }
 
     fn supports_nested_comments(&self) -> bool {
@@ -117,6 +127,32 @@ impl Dialect for Spark {
 
     fn supports_named_fn_args_with_rarrow_operator(&self) -> bool {
         true
+    }
+
+    fn supports_lambda_functions(&self) -> bool {
+        true
+    }
+
+    /// `struct(…)` and `exists(array, x -> …)` are functions; `EXISTS (SELECT …)` is none.
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let word = |n: usize| match &parser.peek_nth_token_ref(n).token {
+            Token::Word(w) if w.quote_style.is_none() => Some(w.value.to_ascii_uppercase()),
+            _ => None,
+        };
+        let opens = |n: usize| parser.peek_nth_token_ref(n).token == Token::LParen;
+        let query = |n: usize| opens(n) || matches!(word(n).as_deref(), Some("SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM"));
+        match word(0)?.as_str() {
+            "NOT" if word(1).as_deref() == Some("EXISTS") && opens(2) && !query(3) => {
+                parser.next_token();
+                let operand = parser.parse_subexpr(self.prec_value(Precedence::UnaryNot));
+                Some(operand.map(|e| Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(e) }))
+            }
+            name @ ("EXISTS" | "STRUCT") if opens(1) && (name == "STRUCT" || !query(2)) => {
+                let name = Ident::with_span(parser.next_token().span, name.to_ascii_lowercase());
+                Some(parser.parse_function(ObjectName::from(vec![name])))
+            }
+            _ => None,
+        }
     }
 
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {

@@ -1,14 +1,16 @@
 //! Expressions: syntax to typed [`Expr`].
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, AccessExpr, BinaryOperator, CastKind, Ident, Spanned, Subscript, UnaryOperator};
 
 use super::parse::{location, too_deep};
-use super::scope::{At, Scope, dotted, ident_location};
+use super::scope::{At, Column, Scope, dotted, ident_location, is_suffix};
 use super::subquery::PendingApply;
 use super::{Binder, MAX_NESTING, literal};
 use crate::base::error::nearest;
 use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar};
-use crate::expr::{ArithmeticOp, ComparisonOp, Expr, coerce};
+use crate::expr::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction, coerce};
 
 /// Where an expression stands, which decides what may occur in it.
 #[derive(Debug, Clone, Copy)]
@@ -63,11 +65,13 @@ pub(super) struct ExprBinder<'b, 'a, 's> {
     pub windows: &'s [ast::NamedWindowDefinition],
     pub pending: &'b mut Pending,
     pub in_aggregate: bool,
+    /// Variables of each lambda function around the expression, the innermost last.
+    pub lambdas: Vec<Vec<Attribute>>,
 }
 
 impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
     pub fn new(binder: &'b mut Binder<'a>, pending: &'b mut Pending, scope: Scope<'s>, clause: Clause) -> Self {
-        Self { binder, scope, clause, aliases: Aliases::None, windows: &[], pending, in_aggregate: false }
+        Self { binder, scope, clause, aliases: Aliases::None, windows: &[], pending, in_aggregate: false, lambdas: vec![] }
     }
 
     /// With the names of the select list.
@@ -200,6 +204,10 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
             }
             E::Case { operand, conditions, else_result, .. } => self.case(operand.as_deref(), conditions, else_result.as_deref()),
             E::Function(f) => self.call(f),
+            E::Lambda(_) => Err(Error::new(
+                ErrorClass::InvalidLambda,
+                "Invalid lambda function call. A lambda function should only be used in a higher order function.",
+            )),
             E::Exists { subquery, negated } => {
                 let exists = self.exists(subquery)?;
                 negate_if(*negated, exists)
@@ -223,7 +231,41 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
         }
     }
 
+    /// The columns of `name.*`: those of a relation, else the fields of a struct; under their names.
+    ///
+    /// # Errors
+    /// `StarNotFound`; `TypeMismatch` for a column that is no struct.
+    pub(super) fn star(&mut self, name: &[Ident]) -> Result<Vec<(Arc<str>, Expr)>> {
+        let of_relation = |c: &&Column| is_suffix(&c.qualifier, name);
+        let found: Vec<_> = self.scope.columns.iter().filter(of_relation).map(Column::star_item).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let variable = name.first().and_then(|first| self.lambda_variable(first));
+        if variable.is_none() && self.scope.find(name)?.is_none() {
+            let mut tables: Vec<&str> = self.scope.columns.iter().filter_map(|c| c.qualifier.last().map(String::as_str)).collect();
+            tables.dedup();
+            let last = name.last().map_or("", |i| i.value.as_str());
+            let hint = nearest(last, tables).map(|n| format!(" Did you mean `{n}`?")).unwrap_or_default();
+            let message = format!("Cannot resolve {}.* given the tables in FROM.{hint}", dotted(name));
+            return Err(Error::new(ErrorClass::StarNotFound, message).at(ident_location(name)));
+        }
+        let value = self.column(name)?;
+        let DataType::Struct(fields) = value.data_type() else {
+            let message = format!("Can only star expand struct data types. Attribute: {}.", dotted(name));
+            return Err(Error::new(ErrorClass::TypeMismatch, message).at(ident_location(name)));
+        };
+        let field = |name: &Arc<str>| Expr::Function {
+            function: ScalarFunction::GetField,
+            args: vec![value.clone(), Expr::Literal(Scalar::String(name.clone()))],
+        };
+        Ok(fields.iter().map(|f| (f.name.clone(), field(&f.name))).collect())
+    }
+
     fn column(&mut self, name: &[Ident]) -> Result<Expr> {
+        if let Some(variable) = name.first().and_then(|first| self.lambda_variable(first)) {
+            return fields(variable, &name[1..]);
+        }
         if let (Aliases::First(items), [ident], false) = (self.aliases, name, self.in_aggregate)
             && let Some(item) = alias(items, ident)?
         {
@@ -240,11 +282,7 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
                 self.scope.resolve(name)?
             }
         };
-        let mut value = Expr::Attribute(resolved.attribute);
-        for field in resolved.fields {
-            value = struct_field(value, &field.value).map_err(|e| e.at(location(field.span.start)))?;
-        }
-        Ok(value)
+        fields(Expr::Attribute(resolved.attribute), resolved.fields)
     }
 
     fn access(&mut self, root: &ast::Expr, chain: &[AccessExpr]) -> Result<Expr> {
@@ -264,13 +302,8 @@ impl<'b, 'a, 's> ExprBinder<'b, 'a, 's> {
         let mut value = if name.is_empty() { self.bind(root)? } else { self.column(&name)? };
         for step in rest {
             value = match step {
-                AccessExpr::Dot(ast::Expr::Identifier(field)) => {
-                    struct_field(value, &field.value).map_err(|e| e.at(location(field.span.start)))?
-                }
-                AccessExpr::Subscript(Subscript::Index { index }) => {
-                    let index = self.bind(index)?;
-                    coerce::function("getitem", vec![value, index])?
-                }
+                AccessExpr::Dot(ast::Expr::Identifier(field)) => fields(value, std::slice::from_ref(field))?,
+                AccessExpr::Subscript(Subscript::Index { index: at }) => coerce::extract(value, self.bind(at)?).at(at)?,
                 other => return Err(Error::unsupported(format!("The access `{other}` is not supported."))),
             };
         }
@@ -455,20 +488,10 @@ fn unnested(mut e: &ast::Expr) -> &ast::Expr {
     e
 }
 
-/// A field of a struct, or the value of a key in a map.
-fn struct_field(value: Expr, name: &str) -> Result<Expr> {
-    match value.data_type() {
-        DataType::Struct(fields) => match fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)) {
-            Some(field) => coerce::function("getstructfield", vec![value, Expr::Literal(Scalar::String(field.name.clone()))]),
-            None => {
-                let hint =
-                    nearest(name, fields.iter().map(|f| f.name.as_ref())).map(|n| format!(" Did you mean `{n}`?")).unwrap_or_default();
-                Err(Error::new(ErrorClass::ColumnNotFound, format!("No such struct field `{name}`.{hint}")))
-            }
-        },
-        DataType::Map(..) => coerce::function("getitem", vec![value, Expr::Literal(Scalar::string(name))]),
-        other => Err(Error::new(ErrorClass::TypeMismatch, format!("A value of type {other} has no field `{name}`."))),
-    }
+fn fields(value: Expr, names: &[Ident]) -> Result<Expr> {
+    names.iter().try_fold(value, |value, field| {
+        coerce::extract(value, Expr::Literal(Scalar::string(field.value.as_str()))).map_err(|e| e.at(location(field.span.start)))
+    })
 }
 
 fn negate_if(negated: bool, e: Expr) -> Result<Expr> {

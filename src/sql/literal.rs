@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, DateTimeField, ExactNumberInfo, TypedString, UnaryOperator, Value};
 
+use super::parse::parse_expression;
 use crate::base::schema::MAX_PRECISION;
 use crate::base::{DataType, Error, ErrorClass, Field, Result, Scalar};
 use crate::expr::{Expr, coerce, evaluate};
@@ -171,6 +172,21 @@ pub(super) fn data_type(t: &ast::DataType) -> Result<DataType> {
         },
         other => return Err(Error::unsupported(format!("The type {other} is not supported."))),
     })
+}
+
+/// The type that a schema text names: a type, or the columns of one.
+///
+/// # Errors
+/// `Parse`, `Unsupported`.
+pub(super) fn schema_type(text: &str) -> Result<DataType> {
+    let read = |text: &str| {
+        parse_expression(&format!("CAST(NULL AS {text})"), |item| match item {
+            ast::SelectItem::UnnamedExpr(ast::Expr::Cast { data_type: t, .. }) => data_type(&t),
+            other => Err(Error::new(ErrorClass::Parse, format!("{other} is no type."))),
+        })
+    };
+    let columns = |_| read(&format!("STRUCT<{text}>"));
+    read(text).or_else(columns).map_err(|e| Error::new(ErrorClass::Parse, format!("The schema '{text}' cannot be read: {}", e.message)))
 }
 
 fn decimal_type(info: &ExactNumberInfo) -> Result<DataType> {

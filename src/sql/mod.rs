@@ -16,6 +16,7 @@ mod expr;
 mod from;
 mod grouping_sets;
 mod hints;
+mod lambda;
 mod literal;
 mod naming;
 mod order;
@@ -40,7 +41,7 @@ pub use parse::{MAX_NESTING, ParsedStatement, parse_statements};
 pub use statement::{BoundStatement, bind, bind_expression};
 
 use crate::base::settings::ADAPTIVE_ENABLED;
-use crate::base::{ExprId, Settings};
+use crate::base::{Attribute, ExprId, Settings};
 use crate::datasource::TableSource;
 use crate::expr::SubqueryId;
 use crate::logical::{BoundQuery, LogicalPlan};
@@ -82,10 +83,13 @@ struct Binder<'a> {
     adaptive: bool,
     /// Levels of expressions and queries entered.
     depth: usize,
+    /// Variables of lambda functions so far, each with how many functions are around its own and its place in it: functions that are
+    /// written alike are equal.
+    variables: Vec<(usize, usize, Attribute)>,
 }
 
 impl<'a> Binder<'a> {
     fn new(catalog: &'a dyn CatalogView, settings: &Settings) -> Self {
-        Self { catalog, ctes: vec![], subqueries: vec![], adaptive: settings.bool(&ADAPTIVE_ENABLED), depth: 0 }
+        Self { catalog, ctes: vec![], subqueries: vec![], adaptive: settings.bool(&ADAPTIVE_ENABLED), depth: 0, variables: vec![] }
     }
 }

@@ -9,10 +9,6 @@ pub(super) fn column_name(e: &Expr) -> String {
     match e {
         Expr::Identifier(i) => i.value.clone(),
         Expr::CompoundIdentifier(parts) => parts.last().map_or_else(String::new, |i| i.value.clone()),
-        Expr::CompoundFieldAccess { access_chain, .. } => match access_chain.last() {
-            Some(ast::AccessExpr::Dot(Expr::Identifier(i))) => i.value.clone(),
-            _ => text(e),
-        },
         Expr::Nested(inner) => column_name(inner),
         // A cast of a column keeps its name.
         Expr::Cast { expr, .. } if matches!(**expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => column_name(expr),
@@ -77,6 +73,9 @@ fn describe(e: &Expr) -> String {
         Expr::Like { negated: not, expr, pattern, .. } => negated(*not, format!("{} LIKE {}", text(expr), text(pattern))),
         Expr::ILike { negated: not, expr, pattern, .. } => negated(*not, format!("ilike({}, {})", text(expr), text(pattern))),
         Expr::RLike { negated: not, expr, pattern, .. } => negated(*not, format!("RLIKE({}, {})", text(expr), text(pattern))),
+        Expr::Named { expr, name } => format!("{} AS {}", text(expr), name.value),
+        // Casts to nested types are not shown.
+        Expr::Cast { expr, data_type: ast::DataType::Array(_) | ast::DataType::Map(..) | ast::DataType::Struct(..), .. } => text(expr),
         Expr::Cast { kind, expr, data_type, .. } => {
             let cast = if matches!(kind, ast::CastKind::TryCast | ast::CastKind::SafeCast) { "TRY_CAST" } else { "CAST" };
             let to = literal::data_type(data_type).map_or_else(|_| data_type.to_string(), |t| t.to_string());
@@ -112,10 +111,32 @@ fn describe(e: &Expr) -> String {
             out + " END"
         }
         Expr::Function(f) => function(f),
+        Expr::Lambda(l) => lambda(l),
         Expr::Array(a) => format!("array({})", list(&a.elem)),
         Expr::Tuple(items) => format!("struct({})", list(items)),
         other => other.to_string(),
     }
+}
+
+/// Variables have one name for all.
+fn lambda(l: &ast::LambdaFunction) -> String {
+    const VARIABLE: &str = "namedlambdavariable()";
+    let is_variable = |name: &ast::Ident| l.params.iter().any(|p| p.name.value.eq_ignore_ascii_case(&name.value));
+    let variable = || Expr::Identifier(ast::Ident::new(VARIABLE));
+    let mut body = l.body.as_ref().clone();
+    let _ = ast::visit_expressions_mut(&mut body, |e| {
+        let new = match e {
+            Expr::Identifier(name) if is_variable(name) => variable(),
+            Expr::CompoundIdentifier(names) if names.first().is_some_and(is_variable) => Expr::CompoundFieldAccess {
+                root: Box::new(variable()),
+                access_chain: names[1..].iter().map(|n| ast::AccessExpr::Dot(Expr::Identifier(n.clone()))).collect(),
+            },
+            _ => return std::ops::ControlFlow::<()>::Continue(()),
+        };
+        *e = new;
+        std::ops::ControlFlow::Continue(())
+    });
+    format!("lambdafunction({}{})", text(&body), format!(", {VARIABLE}").repeat(l.params.len()))
 }
 
 fn value(v: &Value) -> String {
@@ -177,9 +198,17 @@ fn function(f: &ast::Function) -> String {
         FunctionArguments::Subquery(_) => format!("{name}(scalarsubquery())"),
         FunctionArguments::List(l) => {
             let distinct = if l.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) { "DISTINCT " } else { "" };
-            let args = l.args.iter().map(argument).collect::<Vec<_>>().join(", ");
+            let mut args = l.args.iter().map(argument).collect::<Vec<_>>().join(", ");
+            if matches!(name.as_str(), "aggregate" | "reduce") && l.args.len() == 3 {
+                args.push_str(", lambdafunction(namedlambdavariable(), namedlambdavariable())");
+            }
             match name.as_str() {
                 "if" => format!("(IF({args}))"),
+                "sort_array" if l.args.len() == 1 => format!("sort_array({args}, true)"),
+                "str_to_map" if l.args.len() < 3 => format!("str_to_map({args}{})", if l.args.len() == 1 { ", ,, :" } else { ", :" }),
+                "array_agg" => format!("collect_list({distinct}{args})"),
+                "from_json" | "to_json" => format!("{name}({})", l.args.first().map(argument).unwrap_or_default()),
+                "shuffle" => format!("shuffle({})", l.args.first().map(argument).unwrap_or_default()),
                 "ceil" | "floor" => format!("{}({args})", name.to_uppercase()),
                 _ => format!("{name}({distinct}{args})"),
             }

@@ -1,10 +1,13 @@
 //! Name resolution: which columns a clause sees, and what a dotted name means there.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{Ident, Spanned};
 
 use super::parse::location;
 use crate::base::error::nearest;
 use crate::base::{Attribute, Error, ErrorClass, ExprId, Location, Result};
+use crate::expr::Expr;
 use crate::logical::LogicalPlan;
 
 /// A column that a name can mean.
@@ -20,6 +23,11 @@ pub(super) struct Column {
 impl Column {
     pub fn name(&self) -> &str {
         &self.attribute.name
+    }
+
+    /// The column as a star gives it.
+    pub fn star_item(&self) -> (Arc<str>, Expr) {
+        (self.attribute.name.clone(), Expr::Attribute(self.attribute.clone()))
     }
 
     pub fn display_name(&self) -> String {

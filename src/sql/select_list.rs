@@ -1,12 +1,14 @@
 //! The select list: stars, aliases, generators, names of unnamed columns.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, SelectItem, SelectItemQualifiedWildcardKind, Spanned, WildcardAdditionalOptions};
 
 use super::Binder;
 use super::expr::{Aliases, Clause, ExprBinder, Pending};
 use super::naming::column_name;
 use super::parse::{location, name_parts};
-use super::scope::{At, Column, Scope, dotted, ident_location, is_suffix};
+use super::scope::{At, Column, Scope};
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Location, Result};
 use crate::expr::Expr;
 use crate::logical::LogicalPlan;
@@ -29,14 +31,14 @@ impl SelectList {
     }
 }
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
     pub(super) fn select_list(&mut self, s: &ast::Select, scope: Scope, pending: &mut Pending) -> Result<SelectList> {
         let mut list = SelectList::default();
         for item in &s.projection {
             let at = location(item.span().start);
             match item {
                 SelectItem::Wildcard(options) => {
-                    let columns: Vec<&Column> = scope.columns.iter().filter(|c| !c.hidden).collect();
+                    let columns: Vec<_> = scope.columns.iter().filter(|c| !c.hidden).map(Column::star_item).collect();
                     if columns.is_empty() {
                         return Err(Error::new(ErrorClass::ColumnNotFound, "`*` needs a FROM clause.").at(at));
                     }
@@ -44,15 +46,7 @@ impl Binder<'_> {
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     let name = name_parts(name)?;
-                    let columns: Vec<&Column> = scope.columns.iter().filter(|c| is_suffix(&c.qualifier, &name)).collect();
-                    if columns.is_empty() {
-                        let mut tables: Vec<&str> = scope.columns.iter().filter_map(|c| c.qualifier.last().map(String::as_str)).collect();
-                        tables.dedup();
-                        let last = name.last().map_or("", |i| i.value.as_str());
-                        let hint = crate::base::error::nearest(last, tables).map(|n| format!(" Did you mean `{n}`?")).unwrap_or_default();
-                        let message = format!("Cannot resolve {}.* given the tables in FROM.{hint}", dotted(&name));
-                        return Err(Error::new(ErrorClass::ColumnNotFound, message).at(ident_location(&name)));
-                    }
+                    let columns = self.select_binder(s, scope, pending, &list.items).star(&name)?;
                     star(columns, options, &mut list, at)?;
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(e), _) => {
@@ -68,6 +62,17 @@ impl Binder<'_> {
         Ok(list)
     }
 
+    fn select_binder<'b, 's>(
+        &'b mut self,
+        s: &'s ast::Select,
+        scope: Scope<'s>,
+        pending: &'b mut Pending,
+        items: &'s [Expr],
+    ) -> ExprBinder<'b, 'a, 's> {
+        let clause = Clause { name: "the select list", aggregates: true, windows: true };
+        ExprBinder::new(self, pending, scope, clause).with_aliases(Aliases::Fallback(items)).with_windows(&s.named_window)
+    }
+
     fn select_item(
         &mut self,
         s: &ast::Select,
@@ -77,11 +82,7 @@ impl Binder<'_> {
         pending: &mut Pending,
         list: &mut SelectList,
     ) -> Result<()> {
-        let clause = Clause { name: "the select list", aggregates: true, windows: true };
-        let bound = ExprBinder::new(self, pending, scope, clause)
-            .with_aliases(Aliases::Fallback(&list.items))
-            .with_windows(&s.named_window)
-            .expression(e)?;
+        let bound = self.select_binder(s, scope, pending, &list.items).expression(e)?;
         let at = location(e.span().start);
         if let Some(generator) = generated(&bound, names).map_err(|err| err.at(at))? {
             if list.generate.is_some() {
@@ -109,7 +110,7 @@ impl Binder<'_> {
 }
 
 /// The columns of `*`, without those EXCEPT names.
-fn star(columns: Vec<&Column>, options: &WildcardAdditionalOptions, list: &mut SelectList, at: Option<Location>) -> Result<()> {
+fn star(columns: Vec<(Arc<str>, Expr)>, options: &WildcardAdditionalOptions, list: &mut SelectList, at: Option<Location>) -> Result<()> {
     if options.opt_replace.is_some() || options.opt_rename.is_some() || options.opt_ilike.is_some() || options.opt_exclude.is_some() {
         return Err(Error::unsupported("REPLACE, RENAME, ILIKE and EXCLUDE of a star are not supported.").at(at));
     }
@@ -119,15 +120,20 @@ fn star(columns: Vec<&Column>, options: &WildcardAdditionalOptions, list: &mut S
         excepted.extend(&except.additional_elements);
     }
     for name in &excepted {
-        if !columns.iter().any(|c| c.name().eq_ignore_ascii_case(&name.value)) {
+        if !columns.iter().any(|(n, _)| n.eq_ignore_ascii_case(&name.value)) {
             let message = format!("EXCEPT names `{}`, which is no column of the star.", name.value);
             return Err(Error::new(ErrorClass::ColumnNotFound, message).at(location(name.span.start)));
         }
     }
-    for column in columns {
-        if !excepted.iter().any(|name| column.name().eq_ignore_ascii_case(&name.value)) {
-            list.push(Expr::Attribute(column.attribute.clone()), at);
+    for (name, item) in columns {
+        if excepted.iter().any(|e| name.eq_ignore_ascii_case(&e.value)) {
+            continue;
         }
+        let item = match item {
+            Expr::Attribute(_) => item,
+            field => Expr::Alias { expr: Box::new(field), name, id: ExprId::next() },
+        };
+        list.push(item, at);
     }
     Ok(())
 }

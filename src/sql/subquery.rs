@@ -95,6 +95,10 @@ impl ExprBinder<'_, '_, '_> {
     }
 
     fn subquery(&mut self, query: &ast::Query) -> Result<Relation> {
+        if !self.lambdas.is_empty() {
+            let message = "Subquery expressions are not supported within higher-order functions.";
+            return Err(Error::unsupported(message)).at(query);
+        }
         let scope = self.scope;
         self.binder.query(query, Some(&scope))
     }

@@ -1,7 +1,7 @@
 //! Scalar functions by SQL name: arguments counted and coerced as the function table says.
 
 use super::rewrites::{REWRITTEN, rewrite};
-use super::{aggregates, cast_to, common_type, explicit_cast, implicit_cast, unify};
+use super::{aggregates, cast_to, common_type, explicit_cast, implicit_cast, lambda, unify};
 use crate::base::error::nearest;
 use crate::base::{DataType, Error, ErrorClass, Result, Scalar};
 use crate::expr::function::SIGNATURES;
@@ -80,6 +80,15 @@ pub fn function(name: &str, args: Vec<Expr>) -> Result<Expr> {
 /// # Errors
 /// `WrongArguments`, `TypeMismatch`.
 pub(super) fn function_of(function: ScalarFunction, name: &str, args: Vec<Expr>) -> Result<Expr> {
+    if args.len() != 1 && lambda::higher_order(function.name()).is_some() {
+        return lambda::call(function, name, args);
+    }
+    if let Some(e) = args.iter().find(|a| matches!(a, Expr::Lambda { .. })) {
+        let message = format!(
+            "Invalid lambda function call. A lambda function should only be used in a higher order function. However, `{name}` is not one ({e})."
+        );
+        return Err(Error::new(ErrorClass::InvalidLambda, message));
+    }
     let args = coerce(function, name, args)?;
     check(function, name, &args)?;
     Ok(call(function, args))
@@ -106,11 +115,11 @@ fn coerce(function: ScalarFunction, name: &str, args: Vec<Expr>) -> Result<Vec<E
             args[i] = e;
         }
     }
-    special(function, args)
+    special(function, name, args)
 }
 
 /// One argument of a kind of the signature table.
-fn argument(kind: char, e: Expr) -> Result<Expr> {
+pub(super) fn argument(kind: char, e: Expr) -> Result<Expr> {
     let t = e.data_type();
     let wrong = |wanted: &str| {
         Err(Error::new(
@@ -161,8 +170,18 @@ fn stored(e: Expr, to: &DataType) -> Expr {
     implicit_cast(e.clone(), to).unwrap_or_else(|_| cast_to(e, to))
 }
 
+/// The type in which an item and the elements of a collection are compared; texts go with texts only.
+fn item_type(element: &DataType, item: &DataType) -> Option<DataType> {
+    let texts = |t: &DataType| *t == DataType::String;
+    let nulls = |t: &DataType| *t == DataType::Null;
+    if texts(element) != texts(item) && !nulls(element) && !nulls(item) {
+        return None;
+    }
+    common_type(&[element.clone(), item.clone()])
+}
+
 /// What a function wants beyond its row in the table.
-fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
+fn special(function: ScalarFunction, name: &str, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
     use ScalarFunction::*;
     match function {
         Ceil | Floor if args.len() == 1 && args[0].data_type().is_integral() => {
@@ -197,9 +216,14 @@ fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
         ArrayContains | ArrayPosition | ArrayRemove | ArrayInsert => {
             let item = args.len() - 1;
             if let DataType::Array(element) = args[0].data_type() {
-                let t = common_type(&[*element, args[item].data_type()]).ok_or_else(|| {
-                    Error::new(ErrorClass::TypeMismatch, format!("The item of `{}` has another type than the array.", function.name()))
-                })?;
+                let t = args[item].data_type();
+                let Some(t) = item_type(&element, &t) else {
+                    let (element, t) = (element.to_string().to_uppercase(), t.to_string().to_uppercase());
+                    let message = format!(
+                        "Input to `{name}` should have been \"ARRAY\" followed by a value with same element type, but it's [\"ARRAY<{element}>\", \"{t}\"].",
+                    );
+                    return Err(Error::new(ErrorClass::TypeMismatch, message));
+                };
                 let list = args.remove(0);
                 args.insert(0, cast_to(list, &DataType::Array(Box::new(t.clone()))));
                 let e = args.remove(item);
@@ -235,10 +259,30 @@ fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
         ElementAt | TryElementAt | GetItem => {
             let container = args[0].data_type();
             let index = args.remove(1);
-            args.push(match container {
-                DataType::Map(k, _) => implicit_cast(index, &k)?,
+            let index = match container {
+                // An access casts the key; `element_at` wants one of a type that goes with the map's.
+                DataType::Map(k, _) if function == GetItem => implicit_cast(index, &k)?,
+                DataType::Map(k, v) => {
+                    let t = index.data_type();
+                    let Some(key) = item_type(&k, &t) else {
+                        let (k, v, t) = (k.to_string().to_uppercase(), v.to_string().to_uppercase(), t.to_string().to_uppercase());
+                        let message = format!(
+                            "Input to `{}` should have been \"MAP\" followed by a value with same key type, but it's [\"MAP<{k}, {v}>\", \"{t}\"].",
+                            function.name()
+                        );
+                        return Err(Error::new(ErrorClass::TypeMismatch, message));
+                    };
+                    let map = args.remove(0);
+                    args.push(cast_to(map, &DataType::Map(Box::new(key.clone()), v)));
+                    cast_to(index, &key)
+                }
+                _ if index.data_type() == DataType::String => {
+                    let message = format!("The second parameter requires the \"INT\" type, however \"{index}\" has the type \"STRING\".");
+                    return Err(Error::new(ErrorClass::TypeMismatch, message));
+                }
                 _ => implicit_cast(index, &DataType::Int)?,
-            });
+            };
+            args.push(index);
             Ok(args)
         }
         ArrayPercentile | ArrayPercentileDisc => {
@@ -248,7 +292,7 @@ fn special(function: ScalarFunction, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
             let several = matches!(fractions.data_type(), DataType::Array(_));
             Ok(vec![list, explicit_cast(fractions, if several { &doubles } else { &DataType::Double }, false)?])
         }
-        Sequence if args[0].data_type().is_integral() => unify(args, "`sequence`"),
+        Sequence if args[0].data_type().is_integral() || args[0].data_type() == DataType::Null => unify(args, "`sequence`"),
         _ => Ok(args),
     }
 }
@@ -290,6 +334,22 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
         }
         MapFromEntries if !matches!(&first, Some(DataType::Array(e)) if matches!(e.as_ref(), DataType::Struct(f) if f.len() == 2)) => {
             fail(ErrorClass::TypeMismatch, "`map_from_entries` requires an ARRAY of STRUCTs of two fields.".into())
+        }
+        GetArrayFields if !matches!(&first, Some(DataType::Array(e)) if matches!(e.as_ref(), DataType::Struct(_))) => {
+            fail(ErrorClass::TypeMismatch, format!("`{name}` requires an ARRAY of STRUCT."))
+        }
+        FromJson | ToJson => {
+            let t = args.get(usize::from(function == FromJson)).map_or(DataType::Null, Expr::data_type);
+            match t {
+                DataType::Struct(_) | DataType::Array(_) | DataType::Map(..) => Ok(()),
+                t => fail(
+                    ErrorClass::TypeMismatch,
+                    format!("Input schema \"{}\" must be a struct, an array, a map or a variant.", t.to_string().to_uppercase()),
+                ),
+            }
+        }
+        JsonTuple if !args.iter().all(|a| a.data_type() == DataType::String) => {
+            fail(ErrorClass::TypeMismatch, "All arguments of the function `json_tuple` must be strings.".into())
         }
         MapConcat if !matches!(first, Some(DataType::Map(..))) => {
             fail(ErrorClass::TypeMismatch, "`map_concat` requires MAPs of one type.".into())

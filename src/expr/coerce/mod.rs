@@ -5,11 +5,14 @@
 
 mod aggregates;
 mod datetime;
+mod extract;
 mod functions;
+pub mod lambda;
 mod rewrites;
 mod types;
 
 pub use aggregates::{aggregate, ranking};
+pub use extract::extract;
 pub use functions::{function, function_names};
 pub use types::{can_cast, common_type};
 

@@ -3,7 +3,8 @@
 use super::functions::{call, check_count, constant, function, function_of, take};
 use super::{arithmetic, case, coalesce, comparison, explicit_cast, implicit_cast, logical_not};
 use crate::base::{DataType, Error, ErrorClass, Result, Scalar, calendar};
-use crate::expr::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
+use crate::expr::typing::literal_text;
+use crate::expr::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction, evaluate};
 
 /// Names written out as other expressions.
 pub(super) const REWRITTEN: &[&str] = &[
@@ -66,6 +67,7 @@ pub(super) const REWRITTEN: &[&str] = &[
     "array_append",
     "array_prepend",
     "map_contains_key",
+    "schema_of_json",
     "arrays_zip",
     "decode",
     "to_binary",
@@ -154,8 +156,25 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
         }
         "array_append" | "array_prepend" => {
             let [list, item] = take(name, args)?;
-            let one = function("array", vec![item])?;
-            function("concat", if name == "array_append" { vec![list, one] } else { vec![one, list] })?
+            // The item's place: the last, or the first.
+            let place = Expr::Literal(Scalar::Int(if name == "array_append" { -1 } else { 1 }));
+            function_of(ScalarFunction::ArrayInsert, name, vec![list, place, item])?
+        }
+        "schema_of_json" => {
+            let [text] = take(name, args)?;
+            if !text.is_foldable() {
+                let message =
+                    format!("The input `json` of `schema_of_json` should be a foldable \"STRING\" expression; however, got \"{text}\".");
+                return Err(Error::new(ErrorClass::TypeMismatch, message));
+            }
+            match constant(&implicit_cast(text, &DataType::String)?)? {
+                Scalar::String(text) => {
+                    let schema = evaluate::json::schema_of(&text)
+                        .ok_or_else(|| Error::new(ErrorClass::MalformedData, format!("`{text}` is no JSON text.")))?;
+                    Expr::Literal(Scalar::string(schema))
+                }
+                _ => return Err(Error::new(ErrorClass::TypeMismatch, "The input `json` of `schema_of_json` must not be NULL.")),
+            }
         }
         "map_contains_key" => {
             let [map, key] = take(name, args)?;
@@ -289,7 +308,10 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
             for (i, e) in args.into_iter().enumerate() {
                 let name: std::sync::Arc<str> = match &e {
                     Expr::Alias { name, .. } => name.clone(),
-                    Expr::Attribute(a) => a.name.clone(),
+                    Expr::Attribute(a) | Expr::LambdaVariable(a) => a.name.clone(),
+                    Expr::Function { function: ScalarFunction::GetField | ScalarFunction::GetArrayFields, args } => {
+                        literal_text(&args[1]).ok_or_else(|| Error::internal("a field without a name"))?
+                    }
                     _ => format!("col{}", i + 1).into(),
                 };
                 pairs.extend([Expr::Literal(Scalar::String(name)), e.unaliased().clone()]);

@@ -56,13 +56,15 @@ fn picked(args: &[&Value], rows: usize, values: &ArrayRef, mut pick: impl FnMut(
     list_of(take(values, &UInt32Array::from(indices), None)?, OffsetBuffer::from_lengths(lengths), nulls)
 }
 
-fn index_error(index: i32, size: usize) -> Error {
-    Error::new(
-        ErrorClass::InvalidArrayIndex,
-        format!(
-            "The index {index} is out of bounds. The array has {size} elements. Use the SQL function `get()` to tolerate accessing element at invalid index and return NULL instead."
-        ),
-    )
+fn index_error(function: ScalarFunction, index: i32, size: usize) -> Error {
+    let (class, instead) = match function {
+        ScalarFunction::ElementAt => (ErrorClass::InvalidElementIndex, "`try_element_at`"),
+        _ => (ErrorClass::InvalidArrayIndex, "the SQL function `get()`"),
+    };
+    let message = format!(
+        "The index {index} is out of bounds. The array has {size} elements. Use {instead} to tolerate accessing element at invalid index and return NULL instead."
+    );
+    Error::new(class, message)
 }
 
 pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataType, rows: usize) -> Result<Value> {
@@ -176,6 +178,16 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
                     order.reverse();
                 }
                 out.extend(order);
+                Ok(())
+            })?
+        }
+        Shuffle => {
+            let lists = Lists::new(&args[0])?;
+            let mut random = super::shuffle::MersenneTwister::of(args.get(1))?;
+            picked(&refs[..1], n, lists.array.values(), |i, out| {
+                let start = out.len();
+                out.extend(lists.range(i).map(|k| k as u32));
+                random.shuffle(&mut out[start..]);
                 Ok(())
             })?
         }
@@ -303,14 +315,24 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
             Arc::new(StructArray::try_new_with_length(fields, columns, None, n)?)
         }
         GetField => {
-            let (structs, name) = (args[0].inner().as_struct(), literal_text(&args[1])?);
-            let at = structs.fields().iter().position(|f| f.name().eq_ignore_ascii_case(&name));
-            let column = at.map(|i| structs.column(i).clone()).ok_or_else(|| Error::internal(format!("no field {name}")))?;
-            return Ok(wrap(under_nulls(structs, &column)?, args[0].is_scalar()));
+            let column = field(args[0].inner().as_struct(), &literal_text(&args[1])?)?;
+            return Ok(wrap(column, args[0].is_scalar()));
+        }
+        GetArrayFields => {
+            let lists = args[0].inner().as_list::<i32>();
+            let column = field(lists.values().as_struct(), &literal_text(&args[1])?)?;
+            return Ok(wrap(list_of(column, lists.offsets().clone(), lists.nulls().cloned())?, args[0].is_scalar()));
         }
         other => return Err(Error::internal(format!("`{}` is no function of collections", other.name()))),
     };
     Ok(wrap(array, scalar))
+}
+
+/// The values of a struct's field.
+fn field(structs: &StructArray, name: &str) -> Result<ArrayRef> {
+    let at = structs.fields().iter().position(|f| f.name().eq_ignore_ascii_case(name));
+    let column = at.map(|i| structs.column(i).clone()).ok_or_else(|| Error::internal(format!("no field {name}")))?;
+    under_nulls(structs, &column)
 }
 
 /// A struct's column, NULL where the struct is.
@@ -354,7 +376,8 @@ fn item(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRe
         let offset = match (function, at) {
             (ScalarFunction::GetItem | ScalarFunction::Get, _) => i64::from(at),
             (_, 0) => {
-                return Err(Error::new(ErrorClass::InvalidArrayIndex, "The index 0 is invalid. An index shall be either < 0 or > 0."));
+                let message = "The index 0 is invalid. An index shall be either < 0 or > 0 (the first element has index 1).";
+                return Err(Error::new(ErrorClass::IndexOfZero, message));
             }
             (_, 1..) => i64::from(at) - 1,
             _ => range.len() as i64 + i64::from(at),
@@ -364,7 +387,7 @@ fn item(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayRe
                 places.push(None);
                 continue;
             }
-            return Err(index_error(at, range.len()));
+            return Err(index_error(function, at, range.len()));
         }
         places.push(Some((range.start as i64 + offset) as u32));
     }
@@ -473,7 +496,10 @@ fn array_insert(args: &[Value], rows: usize) -> Result<ArrayRef> {
             let item = (1, row * args[2].step());
             let gap = |n: i64| std::iter::repeat_n((2, 0), n.max(0) as usize);
             match at {
-                0 => return Err(Error::new(ErrorClass::InvalidArrayIndex, "The index 0 is invalid. An index shall be either < 0 or > 0.")),
+                0 => {
+                    let message = "The index 0 is invalid. An index shall be either < 0 or > 0 (the first element has index 1).";
+                    return Err(Error::new(ErrorClass::IndexOfZero, message));
+                }
                 1.. => {
                     places.extend(elements.chain(gap(at - 1 - size)));
                     places.insert(before + at as usize - 1, item);

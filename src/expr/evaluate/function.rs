@@ -7,12 +7,17 @@ use arrow::array::{Array, Float64Array, Int32Array, Int64Array, PrimitiveArray};
 use arrow::datatypes::Int64Type;
 
 use super::value::{Value, booleans, extent, strings, wrap};
-use super::{Rows, bloom, bytes, collections, datetime, format, hash, maps, maths, regex, strings as texts, url, words};
+use super::{
+    Rows, bloom, bytes, collections, datetime, format, hash, higher_order, json, maps, maths, regex, strings as texts, url, words,
+};
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::{Expr, ScalarFunction};
 
 pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr], whole: &Expr) -> Result<Value> {
     use ScalarFunction::*;
+    if args.iter().any(|a| matches!(a, Expr::Lambda { .. })) {
+        return higher_order::evaluate(rows, function, args, &whole.data_type());
+    }
     let values = args.iter().map(|a| rows.eval(a)).collect::<Result<Vec<_>>>()?;
     let types = || args.iter().map(Expr::data_type).collect::<Vec<DataType>>();
     match function {
@@ -100,14 +105,22 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
             regex::evaluate(function, &values, rows.count)
         }
         Concat | Reverse | Array | Size | ElementAt | TryElementAt | Get | ArrayUnion | ArrayIntersect | ArrayExcept | ArraysOverlap
-        | ArrayRepeat | ArrayCompact | ArrayRemove | ArrayInsert | ArraysZip | ArraySort | GetItem | ArrayContains | ArrayPosition
-        | SortArray | ArrayMin | ArrayMax | ArrayMode | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct | ArrayJoin | Slice
-        | Sequence | Flatten | NamedStruct | GetField => collections::evaluate(function, &values, &whole.data_type(), rows.count),
+        | ArrayRepeat | ArrayCompact | ArrayRemove | ArrayInsert | ArraysZip | ArraySort | Shuffle | GetItem | ArrayContains
+        | ArrayPosition | SortArray | ArrayMin | ArrayMax | ArrayMode | ArrayPercentile | ArrayPercentileDisc | ArrayDistinct
+        | ArrayJoin | Slice | Sequence | Flatten | NamedStruct | GetField | GetArrayFields => {
+            collections::evaluate(function, &values, &whole.data_type(), rows.count)
+        }
         Map | MapFromArrays | MapFromEntries | MapConcat | StrToMap | MapEntries | MapKeys | MapValues => {
             maps::evaluate(function, &values, &whole.data_type(), rows.count)
         }
         RaiseError | AssertTrue => raise(function, &values, rows.count),
-        Explode | PosExplode | Inline | ExplodeOuter | PosExplodeOuter | InlineOuter | Stack => {
+        Transform | Filter | Exists | ForAll | Aggregate | ZipWith | TransformKeys | TransformValues | MapFilter | MapZipWith => {
+            Err(Error::internal(format!("`{}` without a lambda function", function.name())))
+        }
+        GetJsonObject | JsonArrayLength | JsonObjectKeys | FromJson | ToJson => {
+            json::evaluate(function, &values, &types(), &whole.data_type(), rows.count)
+        }
+        Explode | PosExplode | Inline | ExplodeOuter | PosExplodeOuter | InlineOuter | JsonTuple | Stack => {
             Err(Error::unsupported(format!("the generator `{}` outside of SELECT and LATERAL VIEW", function.name())))
         }
     }

@@ -1,4 +1,4 @@
-//! Generators: explode, posexplode, inline, stack.
+//! Generators: explode, posexplode, inline, json_tuple, stack.
 
 use std::sync::Arc;
 
@@ -32,6 +32,10 @@ pub fn generate(generator: &Expr, batch: &RecordBatch, outer: bool) -> Result<Ge
     let count = batch.num_rows();
     match function {
         ScalarFunction::Stack => stack(&rows, args, count),
+        ScalarFunction::JsonTuple => {
+            let args = args.iter().map(|e| rows.eval(e)).collect::<Result<Vec<_>>>()?;
+            Ok(Generated { rows: (0..count as u32).collect(), columns: super::json::tuple(&args, count)? })
+        }
         ScalarFunction::Explode | ScalarFunction::PosExplode | ScalarFunction::Inline => {
             let argument = args.first().ok_or_else(|| Error::internal("a generator without an argument"))?;
             let array = rows.eval(argument)?.into_array(count)?;

@@ -9,6 +9,7 @@ use arrow::datatypes::DataType as ArrowType;
 
 use super::collections::{Lists, equality, list_of, under_nulls};
 use super::regex::Compiled;
+use super::text::write_value;
 use super::value::{Arg, Value, extent, union_nulls, wrap};
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
@@ -46,19 +47,28 @@ fn invalid(what: &str) -> Error {
 /// Maps of so many entries each.
 ///
 /// # Errors
-/// `InvalidParameter` for a NULL key, or one that is there twice.
-fn map_of(result: &DataType, keys: ArrayRef, values: ArrayRef, lengths: Vec<usize>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+/// `NullMapKey`, `DuplicatedMapKey`.
+pub(super) fn map_of(
+    result: &DataType,
+    keys: ArrayRef,
+    values: ArrayRef,
+    lengths: Vec<usize>,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
     let ArrowType::Map(field, sorted) = result.to_arrow() else { return Err(Error::internal("map type")) };
     let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("map entries")) };
     if keys.logical_null_count() > 0 {
-        return Err(invalid("Cannot use null as map key."));
+        return Err(Error::new(ErrorClass::NullMapKey, "Cannot use null as map key."));
     }
     let same = equality(&keys, &keys)?;
     let mut start = 0;
     for length in &lengths {
         for k in start..start + length {
             if (start..k).any(|other| same(other, k)) {
-                return Err(invalid("A key of the map occurs twice (DUPLICATED_MAP_KEY)."));
+                let mut key = String::new();
+                write_value(keys.as_ref(), k, &DataType::from_arrow(keys.data_type())?, &mut key)?;
+                let message = format!("Duplicate map key {key} was found, please check the input data.");
+                return Err(Error::new(ErrorClass::DuplicatedMapKey, message));
             }
         }
         start += length;

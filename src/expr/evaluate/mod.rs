@@ -20,7 +20,9 @@ mod format;
 mod function;
 mod generate;
 pub mod hash;
+mod higher_order;
 mod in_list;
+pub mod json;
 pub mod like;
 mod logic;
 mod maps;
@@ -31,6 +33,7 @@ mod rounding;
 pub mod scalar;
 mod scatter;
 mod sequence;
+mod shuffle;
 pub mod strings;
 mod text;
 mod url;
@@ -43,26 +46,51 @@ mod tests;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::{FilterBuilder, FilterPredicate};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{FilterBuilder, FilterPredicate, take};
 
 pub use comparison::normalise_floats;
 pub use generate::{Generated, generate};
 use value::Value;
 
-use crate::base::{Error, Result, Scalar};
+use crate::base::{Error, ExprId, Result, Scalar};
 use crate::expr::Expr;
 
 /// The rows that an expression is evaluated over: a batch, or some rows of it.
 pub(crate) struct Rows<'a> {
     columns: &'a [ArrayRef],
     count: usize,
-    /// Where this is a part of other rows, those, and which of them.
-    outer: Option<(&'a Rows<'a>, FilterPredicate)>,
-    /// Columns narrowed so far.
-    narrowed: RefCell<HashMap<usize, ArrayRef>>,
+    /// Where this is made of other rows, those, and which of them.
+    outer: Option<(&'a Rows<'a>, Selection)>,
+    /// Columns and variables of the rows around that have been selected so far.
+    selected: RefCell<HashMap<Input, ArrayRef>>,
+    /// Values of the lambda function that these rows are for.
+    variables: Vec<(ExprId, ArrayRef)>,
     /// Subexpressions that occur more than once, with their value once it is known. Only on the whole batch.
     common: Option<&'a Common<'a>>,
+}
+
+enum Selection {
+    /// Some rows.
+    Filter(FilterPredicate),
+    /// The row at each place.
+    Take(UInt32Array),
+}
+
+impl Selection {
+    fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        Ok(match self {
+            Selection::Filter(keep) => keep.filter(array)?,
+            Selection::Take(places) => take(array, places, None)?,
+        })
+    }
+}
+
+/// What an expression can look up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Input {
+    Column(usize),
+    Variable(ExprId),
 }
 
 /// Which subexpressions are kept, by place, and what has been kept so far.
@@ -85,7 +113,7 @@ impl Common<'_> {
 
 impl<'a> Rows<'a> {
     fn new(columns: &'a [ArrayRef], count: usize, common: Option<&'a Common<'a>>) -> Self {
-        Self { columns, count, outer: None, narrowed: RefCell::default(), common }
+        Self { columns, count, outer: None, selected: RefCell::default(), variables: vec![], common }
     }
 
     /// The rows for which `keep` (of this many rows, no NULLs) is true.
@@ -95,18 +123,46 @@ impl<'a> Rows<'a> {
     {
         // Built once for all columns that turn out to be needed.
         let keep = FilterBuilder::new(&keep).optimize().build();
-        Rows { columns: self.columns, count: keep.count(), outer: Some((self, keep)), narrowed: RefCell::default(), common: None }
+        let count = keep.count();
+        self.part(count, Selection::Filter(keep), vec![])
     }
 
-    fn column(&self, index: usize) -> Result<ArrayRef> {
-        let Some((outer, keep)) = &self.outer else {
-            return self.columns.get(index).cloned().ok_or_else(|| Error::internal(format!("no column {index} in the batch")));
+    /// Rows of a lambda function: row `i` is row `rows[i]` of these with the `i`th values of the variables.
+    fn repeated<'b>(&'b self, rows: UInt32Array, variables: Vec<(ExprId, ArrayRef)>) -> Rows<'b>
+    where
+        'a: 'b,
+    {
+        self.part(rows.len(), Selection::Take(rows), variables)
+    }
+
+    fn part<'b>(&'b self, count: usize, selection: Selection, variables: Vec<(ExprId, ArrayRef)>) -> Rows<'b>
+    where
+        'a: 'b,
+    {
+        Rows { columns: self.columns, count, outer: Some((self, selection)), selected: RefCell::default(), variables, common: None }
+    }
+
+    fn input(&self, input: Input) -> Result<ArrayRef> {
+        if let Input::Variable(id) = input
+            && let Some((_, values)) = self.variables.iter().find(|(known, _)| *known == id)
+        {
+            return Ok(values.clone());
+        }
+        let Some((outer, selection)) = &self.outer else {
+            return match input {
+                Input::Column(index) => self.columns.get(index).cloned(),
+                Input::Variable(_) => None,
+            }
+            .ok_or_else(|| match input {
+                Input::Column(index) => Error::internal(format!("no column {index} in the batch")),
+                Input::Variable(id) => Error::internal(format!("no lambda variable #{}", id.0)),
+            });
         };
-        if let Some(done) = self.narrowed.borrow().get(&index) {
+        if let Some(done) = self.selected.borrow().get(&input) {
             return Ok(done.clone());
         }
-        let array = keep.filter(&outer.column(index)?)?;
-        self.narrowed.borrow_mut().insert(index, array.clone());
+        let array = selection.apply(&outer.input(input)?)?;
+        self.selected.borrow_mut().insert(input, array.clone());
         Ok(array)
     }
 
@@ -116,8 +172,8 @@ impl<'a> Rows<'a> {
             return Ok(common.get(expr));
         }
         match &self.outer {
-            Some((outer, keep)) => match outer.known(expr)? {
-                Some(Value::Array(a)) => Ok(Some(Value::Array(keep.filter(&a)?))),
+            Some((outer, selection)) => match outer.known(expr)? {
+                Some(Value::Array(a)) => Ok(Some(Value::Array(selection.apply(&a)?))),
                 other => Ok(other),
             },
             None => Ok(None),
@@ -127,7 +183,8 @@ impl<'a> Rows<'a> {
     /// Evaluates an expression over these rows.
     fn eval(&self, expr: &Expr) -> Result<Value> {
         match expr {
-            Expr::Column { index, .. } => return Ok(Value::Array(self.column(*index)?)),
+            Expr::Column { index, .. } => return Ok(Value::Array(self.input(Input::Column(*index))?)),
+            Expr::LambdaVariable(a) => return Ok(Value::Array(self.input(Input::Variable(a.id))?)),
             Expr::Literal(s) => return Ok(Value::Scalar(scalar::to_array(s, 1)?)),
             Expr::Alias { expr, .. } => return self.eval(expr),
             _ => {}
@@ -144,7 +201,7 @@ impl<'a> Rows<'a> {
 
     fn compute(&self, expr: &Expr) -> Result<Value> {
         match expr {
-            Expr::Column { .. } | Expr::Literal(_) | Expr::Alias { .. } => self.eval(expr),
+            Expr::Column { .. } | Expr::Literal(_) | Expr::Alias { .. } | Expr::LambdaVariable(_) => self.eval(expr),
             Expr::Cast { expr, to, try_cast } => {
                 let from = expr.data_type();
                 self.eval(expr)?.map(|a| cast::cast(a, &from, to, *try_cast))
@@ -168,7 +225,7 @@ impl<'a> Rows<'a> {
             }
             Expr::Function { function, args } => function::evaluate(self, *function, args, expr),
             Expr::Attribute(a) => Err(Error::internal(format!("attribute {a} was not bound to a position"))),
-            Expr::Aggregate(_) | Expr::Window(_) => Err(Error::internal(format!("{expr} is no scalar expression"))),
+            Expr::Aggregate(_) | Expr::Window(_) | Expr::Lambda { .. } => Err(Error::internal(format!("{expr} is no scalar expression"))),
             Expr::ScalarSubquery { id, .. } => Err(Error::internal(format!("subquery {} was not replaced by its value", id.0))),
         }
     }
@@ -206,13 +263,15 @@ fn common_subexpressions(exprs: &[Expr]) -> Common<'_> {
     for expr in exprs {
         expr.visit(&mut |e| {
             let leaf = matches!(e, Expr::Column { .. } | Expr::Literal(_) | Expr::Alias { .. });
-            if !leaf {
+            // The body of a lambda function has other rows.
+            let lambda = matches!(e, Expr::Lambda { .. });
+            if !leaf && !lambda {
                 let count = seen.entry(e).or_insert(0);
                 *count += 1;
                 // Below a repeated one nothing needs to be counted again.
                 return *count == 1;
             }
-            true
+            !lambda
         });
     }
     let places: HashMap<&Expr, usize> =

@@ -19,6 +19,8 @@ pub fn fold(e: Expr) -> Expr {
         | Expr::Column { .. }
         | Expr::ScalarSubquery { .. }
         | Expr::Alias { .. }
+        | Expr::Lambda { .. }
+        | Expr::LambdaVariable(_)
         | Expr::Aggregate(_)
         | Expr::Window(_) => false,
         Expr::Function { function, .. } => function.is_deterministic() && !function.is_generator(),

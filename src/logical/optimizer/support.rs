@@ -231,6 +231,8 @@ pub fn is_null_when(e: &Expr, ids: &BTreeSet<ExprId>) -> bool {
         | Expr::Function { .. }
         | Expr::Aggregate(_)
         | Expr::Window(_)
+        | Expr::Lambda { .. }
+        | Expr::LambdaVariable(_)
         | Expr::ScalarSubquery { .. } => false,
     }
 }

@@ -1,6 +1,7 @@
 //! Which operators a stage can hold.
 
 use crate::base::{DataType, Settings, settings};
+use crate::expr::Expr;
 use crate::logical::JoinType;
 use crate::operators::{AggregateKind, BuildSide, NestedLoopJoin, Operator, SparkPlan};
 
@@ -9,7 +10,9 @@ use crate::operators::{AggregateKind, BuildSide, NestedLoopJoin, Operator, Spark
 pub fn supports_codegen(plan: &SparkPlan, settings: &Settings) -> bool {
     let most = settings.int(&settings::CODEGEN_MAX_FIELDS).max(0) as usize;
     let few_fields = |node: &SparkPlan| node.output().iter().map(|a| fields(&a.data_type)).sum::<usize>() <= most;
-    operator(plan) && few_fields(plan) && plan.children.iter().all(|c| few_fields(c))
+    // Spark has no code for functions that take functions.
+    let lambdas = plan.expressions().into_iter().any(|e| e.any(&mut |e| matches!(e, Expr::Lambda { .. })));
+    operator(plan) && !lambdas && few_fields(plan) && plan.children.iter().all(|c| few_fields(c))
 }
 
 fn operator(plan: &SparkPlan) -> bool {

@@ -379,6 +379,8 @@ fn pushed_filter(e: &Expr) -> Option<String> {
         | Expr::Like { .. }
         | Expr::Aggregate(_)
         | Expr::Window(_)
+        | Expr::Lambda { .. }
+        | Expr::LambdaVariable(_)
         | Expr::ScalarSubquery { .. } => None,
     }
 }

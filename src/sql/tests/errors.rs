@@ -63,9 +63,9 @@ fn names_that_are_not_there_suggest_the_nearest() {
     assert_eq!((e.class, e.location), (ErrorClass::RoutineNotFound, at(1, 8)));
     assert!(e.message.contains("`upper`"), "{e}");
     let e = error("SELECT st.h FROM nested");
-    assert_eq!((e.class, e.location), (ErrorClass::ColumnNotFound, at(1, 11)));
+    assert_eq!((e.class, e.location), (ErrorClass::FieldNotFound, at(1, 11)));
     let e = error("SELECT v.* FROM t");
-    assert_eq!((e.class, e.location), (ErrorClass::ColumnNotFound, at(1, 8)));
+    assert_eq!((e.class, e.location), (ErrorClass::StarNotFound, at(1, 8)));
 }
 
 #[test]
