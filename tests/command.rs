@@ -217,6 +217,10 @@ fn warnings_go_to_standard_error() {
             ),
             vec![],
         ),
+        (
+            "WITH c AS (SELECT /*+ MERGE(customers) */ * FROM customers) SELECT count(*) FROM orders JOIN c ON customer_id = id".into(),
+            vec!["A join hint (strategy=merge) is specified but it is not part of a join relation."],
+        ),
         ("SELECT count(*) FROM orders WHERE customer_id IN (SELECT /*+ MERGE(customers) */ id FROM customers)".into(), vec![]),
     ] {
         let output = run(&["query", "--data", "fixtures/sales", "--format", "csv", &sql]);

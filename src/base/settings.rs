@@ -74,6 +74,10 @@ settings! {
     BLOOM_FILTER_NUM_BITS = "sql.optimizer.runtime.bloomFilter.numBits", Kind::Int, "8388608", "8388608", "Bits of a Bloom filter where nothing is known.";
     BLOOM_FILTER_MAX_NUM_BITS = "sql.optimizer.runtime.bloomFilter.maxNumBits", Kind::Int, "67108864", "67108864", "Most bits of a Bloom filter.";
     RUNTIME_FILTER_NUMBER_THRESHOLD = "sql.optimizer.runtimeFilter.number.threshold", Kind::Int, "10", "10", "Most Bloom filters in one query.";
+    DYNAMIC_PARTITION_PRUNING_ENABLED = "sql.optimizer.dynamicPartitionPruning.enabled", Kind::Bool, "true", "true", "Pass over partitions of a table for which the other side of its join has no key.";
+    DYNAMIC_PARTITION_PRUNING_USE_STATS = "sql.optimizer.dynamicPartitionPruning.useStats", Kind::Bool, "true", "true", "Judge by numbers of distinct values how many partitions that leaves.";
+    DYNAMIC_PARTITION_PRUNING_FALLBACK_FILTER_RATIO = "sql.optimizer.dynamicPartitionPruning.fallbackFilterRatio", Kind::Float, "0.5", "0.5", "The part of a table passed over where nothing is known.";
+    DYNAMIC_PARTITION_PRUNING_REUSE_BROADCAST_ONLY = "sql.optimizer.dynamicPartitionPruning.reuseBroadcastOnly", Kind::Bool, "true", "true", "Only where the join broadcasts the other side anyway.";
     MAX_BROADCAST_TABLE_SIZE = "sql.maxBroadcastTableSize", Kind::Size, "8g", "8g", "A broadcast larger than this is an error.";
     BROADCAST_TIMEOUT = "sql.broadcastTimeout", Kind::Int, "300", "300", "Seconds to wait for a broadcast; -1 forever.";
     MAX_SINGLE_PARTITION_BYTES = "sql.maxSinglePartitionBytes", Kind::Size, "128MB", "128MB", "Largest input kept in one partition rather than shuffled for a co-partitioned join.";
@@ -154,6 +158,11 @@ impl Settings {
 
     /// The value of an `Int` setting.
     pub fn int(&self, setting: &'static Setting) -> i64 {
+        self.text(setting).parse().unwrap_or_default()
+    }
+
+    /// The value of a `Float` setting.
+    pub fn float(&self, setting: &'static Setting) -> f64 {
         self.text(setting).parse().unwrap_or_default()
     }
 

@@ -88,7 +88,8 @@ impl Emitter<'_> {
             | Expr::LambdaVariable(_)
             | Expr::Aggregate(_)
             | Expr::Window(_)
-            | Expr::ScalarSubquery { .. } => Err(failure(format!("`{expr}` in a compiled stage"))),
+            | Expr::ScalarSubquery { .. }
+            | Expr::DynamicPruning { .. } => Err(failure(format!("`{expr}` in a compiled stage"))),
         }
     }
 

@@ -70,6 +70,7 @@ fn node(expr: &Expr) -> Result<(), String> {
             }
         }
         Expr::Lambda { .. } | Expr::LambdaVariable(_) => Err("lambda functions are not compiled".into()),
+        Expr::DynamicPruning { .. } => Err("dynamic partition pruning outside a scan".into()),
         Expr::Aggregate(_) | Expr::Window(_) => Err("a nested aggregate or window call".into()),
     }
 }

@@ -266,8 +266,8 @@ impl QueryExecution {
         let context = QueryContext::new(self.settings.clone(), self.scheduler.clone());
         *self.lock(&self.last_run) = Some(context.clone());
         for subquery in &physical.subqueries {
-            let plan = subquery.executed_plan.clone();
-            context.declare_subquery(subquery.id, Arc::new(move |part| plan.execute_scalar(part)));
+            let subquery = subquery.clone();
+            context.declare_subquery(subquery.id, Arc::new(move |part| subquery.compute(part)));
         }
         physical.executed_plan.prepare(&context)?;
         Ok((context, &physical.executed_plan))

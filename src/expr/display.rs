@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::window::RankingFunction;
 use super::{
-    AggregateExpr, AggregateFunction, ArithmeticOp, ComparisonOp, Expr, Frame, FrameBound, FrameUnits, ScalarFunction, SortOrder,
+    AggregateExpr, AggregateFunction, ArithmeticOp, ComparisonOp, Expr, Frame, FrameBound, FrameUnits, Pruning, ScalarFunction, SortOrder,
     WindowExpr, WindowFunction,
 };
 use crate::base::{Scalar, calendar, decimal, number};
@@ -122,6 +122,11 @@ impl fmt::Display for Expr {
             Expr::Aggregate(a) => write!(f, "{a}"),
             Expr::Window(w) => write!(f, "{w}"),
             Expr::ScalarSubquery { id, .. } => write!(f, "scalar-subquery#{} []", id.0),
+            Expr::DynamicPruning { value, id, state: Pruning::Wanted { .. } } => write!(f, "dynamicpruning#{} [{value}]", id.0),
+            Expr::DynamicPruning { value, id, state: Pruning::Planned } => {
+                write!(f, "dynamicpruningexpression({value} IN dynamicpruning#{})", id.0)
+            }
+            Expr::DynamicPruning { state: Pruning::Dropped, .. } => f.write_str("dynamicpruningexpression(true)"),
         })
     }
 }

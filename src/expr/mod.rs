@@ -113,6 +113,25 @@ pub enum Expr {
         id: SubqueryId,
         data_type: DataType,
     },
+    /// `value IN (the keys of the other side of a join)`, over partition columns of a table: partitions without a partner are passed
+    /// over. The subquery of that id answers with the keys.
+    DynamicPruning {
+        value: Box<Expr>,
+        id: SubqueryId,
+        state: Pruning,
+    },
+}
+
+/// How far a [`Expr::DynamicPruning`] has come.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Pruning {
+    /// Before physical planning: the plan beside the query is the other side of the join and `key` is over its columns;
+    /// `broadcast_only` where it is not worth computing unless the join broadcasts it anyway.
+    Wanted { key: Box<Expr>, broadcast_only: bool },
+    /// The subquery is planned.
+    Planned,
+    /// Not worth it: true.
+    Dropped,
 }
 
 /// Names an uncorrelated scalar subquery of a statement; its plan lives beside the main plan.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AggregateExpr, Expr, SortOrder, WindowExpr, WindowFunction};
+use super::{AggregateExpr, Expr, Pruning, SortOrder, SubqueryId, WindowExpr, WindowFunction};
 use crate::base::{Attribute, Error, ExprId, Result};
 
 impl Expr {
@@ -18,6 +18,7 @@ impl Expr {
             Expr::Case { branches, otherwise } => branches.iter().flat_map(|(c, v)| [c, v]).chain(otherwise.as_deref()).collect(),
             Expr::Coalesce(args) | Expr::Function { args, .. } => args.iter().collect(),
             Expr::In { value, list } => std::iter::once(value.as_ref()).chain(list).collect(),
+            Expr::DynamicPruning { value, .. } => vec![value],
             Expr::Like { value, pattern, .. } => vec![value, pattern],
             Expr::Aggregate(a) => a.children(),
             Expr::Window(w) => {
@@ -61,6 +62,7 @@ impl Expr {
             },
             Expr::Coalesce(args) => Expr::Coalesce(list(args, f)?),
             Expr::In { value, list: items } => Expr::In { value: boxed(value, f)?, list: list(items, f)? },
+            Expr::DynamicPruning { value, id, state } => Expr::DynamicPruning { value: boxed(value, f)?, id, state },
             Expr::Like { value, pattern, escape, case_insensitive } => {
                 Expr::Like { value: boxed(value, f)?, pattern: boxed(pattern, f)?, escape, case_insensitive }
             }
@@ -124,6 +126,35 @@ impl Expr {
             !found
         });
         found
+    }
+
+    /// The subqueries that it needs answered, in order.
+    pub fn subqueries(&self) -> Vec<SubqueryId> {
+        let mut out = vec![];
+        self.visit(&mut |e| {
+            out.extend(e.subquery());
+            true
+        });
+        out
+    }
+
+    /// The subquery that this very node needs answered.
+    pub fn subquery(&self) -> Option<SubqueryId> {
+        match self {
+            Expr::ScalarSubquery { id, .. } => Some(*id),
+            Expr::DynamicPruning { state: Pruning::Dropped, .. } => None,
+            Expr::DynamicPruning { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The node with other subqueries for those it needs.
+    pub fn rename_subquery(self, rename: impl FnOnce(SubqueryId) -> SubqueryId) -> Self {
+        match self {
+            Expr::ScalarSubquery { id, data_type } => Expr::ScalarSubquery { id: rename(id), data_type },
+            Expr::DynamicPruning { value, id, state } => Expr::DynamicPruning { value, id: rename(id), state },
+            other => other,
+        }
     }
 
     /// Ids of the attributes used.
@@ -238,6 +269,7 @@ impl Expr {
             | Expr::Column { .. }
             | Expr::LambdaVariable(_)
             | Expr::ScalarSubquery { .. }
+            | Expr::DynamicPruning { .. }
             | Expr::Aggregate(_)
             | Expr::Window(_) => true,
             Expr::Function { function, .. } => !function.is_deterministic(),

@@ -94,6 +94,7 @@ impl Expr {
             | Expr::IsNull(_)
             | Expr::IsNotNull(_)
             | Expr::In { .. }
+            | Expr::DynamicPruning { .. }
             | Expr::Like { .. } => DataType::Boolean,
             Expr::Case { branches, otherwise } => match (branches.first(), otherwise) {
                 (Some((_, value)), _) => value.data_type(),
@@ -114,7 +115,7 @@ impl Expr {
             Expr::Attribute(a) | Expr::LambdaVariable(a) => a.nullable,
             Expr::Lambda { body, .. } => body.nullable(),
             Expr::Column { nullable, .. } => *nullable,
-            Expr::ScalarSubquery { .. } => true,
+            Expr::ScalarSubquery { .. } | Expr::DynamicPruning { .. } => true,
             Expr::Alias { expr, .. } | Expr::Negate(expr) | Expr::Not(expr) => expr.nullable(),
             Expr::Cast { expr, try_cast, .. } => *try_cast || expr.nullable(),
             Expr::Arithmetic { left, right, try_arithmetic, .. } => *try_arithmetic || left.nullable() || right.nullable(),
@@ -182,6 +183,7 @@ impl Expr {
             | Expr::In { .. }
             | Expr::Lambda { .. }
             | Expr::LambdaVariable(_)
+            | Expr::DynamicPruning { .. }
             | Expr::ScalarSubquery { .. } => false,
             Expr::Aggregate(_) | Expr::Window(_) => true,
         })

@@ -37,15 +37,12 @@ impl Canonical {
 
 fn number_subqueries(expr: Expr, used: &mut Vec<SubqueryId>) -> Result<Expr> {
     expr.transform_up(&mut |e| {
-        Ok(match e {
-            Expr::ScalarSubquery { id, data_type } => {
-                let number = used.iter().position(|u| *u == id).unwrap_or_else(|| {
-                    used.push(id);
-                    used.len() - 1
-                });
-                Expr::ScalarSubquery { id: SubqueryId(number as u64), data_type }
-            }
-            other => other,
-        })
+        Ok(e.rename_subquery(|id| {
+            let number = used.iter().position(|u| *u == id).unwrap_or_else(|| {
+                used.push(id);
+                used.len() - 1
+            });
+            SubqueryId(number as u64)
+        }))
     })
 }

@@ -6,7 +6,7 @@ use super::BoundQuery;
 use super::plan::{Join, JoinHintStrategy, JoinType, LogicalPlan, RepartitionKind, SetOperation, SubqueryKind};
 use super::statistics::estimate;
 use crate::base::number::format_bytes;
-use crate::expr::{Expr, SubqueryId};
+use crate::expr::SubqueryId;
 
 impl LogicalPlan {
     /// Spark's node name: `Project`, `Join`.
@@ -227,12 +227,8 @@ impl Printer<'_> {
     fn subqueries_of(&self, plan: &LogicalPlan) -> Vec<&LogicalPlan> {
         let mut out = vec![];
         for e in plan.expressions() {
-            e.visit(&mut |e| {
-                if let Expr::ScalarSubquery { id, .. } = e {
-                    out.extend(self.subqueries.iter().find(|(known, _)| known == id).map(|(_, plan)| plan));
-                }
-                true
-            });
+            let plan_of = |id| self.subqueries.iter().find(|(known, _)| *known == id).map(|(_, plan)| plan);
+            out.extend(e.subqueries().into_iter().filter_map(plan_of));
         }
         out
     }

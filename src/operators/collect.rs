@@ -1,16 +1,20 @@
 //! Actions: from a plan to rows.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array, new_null_array};
+use arrow::compute::{concat, take};
+use arrow::row::{RowConverter, SortField};
 
+use super::execute::bind;
 use super::limit::limited;
 use super::metrics::OUTPUT_ROWS;
 use super::{CollectLimit, Operator, SparkPlan};
 use crate::base::settings::{LIMIT_INITIAL_NUM_PARTITIONS, LIMIT_SCALE_UP_FACTOR};
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{DataType, Error, ErrorClass, Result};
+use crate::expr::{Expr, evaluate::evaluate};
 use crate::rdd::QueryContext;
 
 impl SparkPlan {
@@ -168,6 +172,40 @@ impl SparkPlan {
             }
         }
     }
+
+    /// The values of the only column, each once.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub fn execute_values(self: &Arc<Self>, context: &Arc<QueryContext>) -> Result<ArrayRef> {
+        let output = self.output();
+        let column = output.first().ok_or_else(|| Error::internal("a subquery for values without a column"))?;
+        distinct(self.execute_collect(context)?.iter().map(|b| b.column(0).clone()).collect(), &column.data_type)
+    }
+
+    /// The values of `key`, over the columns of this broadcast, each once.
+    ///
+    /// # Errors
+    /// Those of [`Self::execute_broadcast`] and of evaluating the key.
+    pub fn execute_broadcast_key(self: &Arc<Self>, key: &Expr, context: &Arc<QueryContext>) -> Result<ArrayRef> {
+        let bound = bind(key, &self.output(), context)?;
+        let relation = self.execute_broadcast(context)?;
+        distinct(relation.batches.iter().map(|b| evaluate(&bound, b)).collect::<Result<_>>()?, &key.data_type())
+    }
+}
+
+/// Each of the values once.
+fn distinct(parts: Vec<ArrayRef>, data_type: &DataType) -> Result<ArrayRef> {
+    let arrow = data_type.to_arrow();
+    let converter = RowConverter::new(vec![SortField::new(arrow.clone())])?;
+    let mut seen = HashSet::new();
+    let mut kept = vec![new_empty_array(&arrow)];
+    for part in &parts {
+        let rows = converter.convert_columns(std::slice::from_ref(part))?;
+        let new = (0..part.len() as u32).filter(|i| seen.insert(rows.row(*i as usize).owned()));
+        kept.push(take(part, &UInt32Array::from_iter_values(new), None)?);
+    }
+    Ok(concat(&kept.iter().map(|a| a.as_ref()).collect::<Vec<_>>())?)
 }
 
 /// How many partitions the next job scans for `n` rows, of which those scanned so far gave `found`.

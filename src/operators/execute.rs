@@ -9,7 +9,7 @@ use super::plan::deep;
 use super::{BroadcastRelation, Operator, SparkPlan};
 use crate::base::{Attribute, DataType, Error, Result, Scalar};
 use crate::expr::evaluate::{predicate, scalar};
-use crate::expr::{Expr, SortOrder, SubqueryId, traverse::map_orders};
+use crate::expr::{Expr, Pruning, SortOrder, SubqueryId, traverse::map_orders};
 use crate::rdd::{QueryContext, Rdd};
 
 /// What a plan node keeps while a query runs.
@@ -129,16 +129,7 @@ impl SparkPlan {
 
     /// The subqueries in the node's own expressions, in their order.
     fn subqueries(&self) -> Vec<SubqueryId> {
-        let mut found = vec![];
-        for e in self.expressions() {
-            e.visit(&mut |e| {
-                if let Expr::ScalarSubquery { id, .. } = e {
-                    found.push(*id);
-                }
-                true
-            });
-        }
-        found
+        self.expressions().into_iter().flat_map(Expr::subqueries).collect()
     }
 
     /// The rows of a BroadcastExchange, or of the one that a ReusedExchange stands for; waits for them.
@@ -222,6 +213,12 @@ pub fn bind(expr: &Expr, input: &[Attribute], context: &QueryContext) -> Result<
     expr.clone()
         .transform_up(&mut |e| match e {
             Expr::ScalarSubquery { id, .. } => Ok(Expr::Literal(scalar_subquery(id, context)?)),
+            Expr::DynamicPruning { value, id, state: Pruning::Planned } => {
+                let keys = context.subquery(id)?;
+                let list = (0..keys.len()).map(|i| Ok(Expr::Literal(scalar::from_array(&keys, i)?))).collect::<Result<_>>()?;
+                Ok(Expr::In { value, list })
+            }
+            Expr::DynamicPruning { .. } => Ok(Expr::Literal(Scalar::Boolean(true))),
             other => Ok(other),
         })?
         .bind(input)

@@ -107,19 +107,22 @@ impl Binder<'_> {
         for (i, c) in columns.iter_mut().enumerate() {
             c.attribute.nullable |= full || if i < left_width { right_outer } else { join_type == JoinType::LeftOuter };
         }
-        // The subqueries of an inner join's condition are answered for each pair of rows.
-        let (condition, filter) = match pending.applies.is_empty() {
-            true => (condition, None),
-            false if inner => (None, condition),
-            false => {
-                let error = Error::unsupported("Subqueries in the condition of an outer, semi or anti join are not supported.");
+        // The subqueries of an inner join's condition are answered for each pair of rows, those of others for the rows of one side.
+        let (mut left, mut right) = (left.plan, right.plan);
+        let (condition, filter) = if inner && !pending.applies.is_empty() { (None, condition) } else { (condition, None) };
+        if !inner && !pending.applies.is_empty() {
+            let (of_left, of_right) = (left.output_set(), right.output_set());
+            let (on_right, on_left): (Vec<_>, Vec<_>) = pending.applies.drain(..).partition(|a| !a.used().is_disjoint(&of_right));
+            if on_right.iter().any(|a| !a.used().is_disjoint(&of_left)) {
+                let error = Error::unsupported("Correlated subqueries in the join predicate cannot reference both join inputs.");
                 return match constraint {
                     JoinConstraint::On(e) => Err(error).at(e),
                     JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => Err(error),
                 };
             }
-        };
-        let (left, right) = (Box::new(left.plan), Box::new(right.plan));
+            (left, right) = (attach(left, on_left), attach(right, on_right));
+        }
+        let (left, right) = (Box::new(left), Box::new(right));
         let mut plan = attach(LogicalPlan::Join(Join { left, right, join_type, condition, hint: JoinHint::default() }), pending.applies);
         if let Some(condition) = filter {
             plan = LogicalPlan::Filter { condition, input: Box::new(plan) };

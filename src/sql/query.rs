@@ -14,8 +14,9 @@ use super::scope::{At, Relation, Scope, dotted};
 use super::select_list::SelectList;
 use super::subquery::{attach, references};
 use super::{Binder, Cte, MAX_NESTING, parse::too_deep, window};
-use crate::base::{Attribute, Error, ErrorClass, ExprId, Result};
+use crate::base::{Attribute, Error, ErrorClass, ExprId, Result, Settings};
 use crate::expr::Expr;
+use crate::logical::optimizer::settle_hints;
 use crate::logical::{BoundQuery, LogicalPlan};
 
 /// The select list, HAVING and QUALIFY admit aggregate and window calls.
@@ -66,7 +67,9 @@ impl Binder<'_> {
                 return Err(Error::new(ErrorClass::Parse, message).at(location(cte.alias.name.span.start)));
             }
             let columns: Vec<ast::Ident> = cte.alias.columns.iter().map(|c| c.name.clone()).collect();
-            let query = Arc::new(self.template(&cte.query, &columns, outer)?);
+            let BoundQuery { plan, subqueries } = self.template(&cte.query, &columns, outer)?;
+            // A hint within is not one on the joins of those who mention the CTE, as it would be in a derived table or a view.
+            let query = Arc::new(BoundQuery { plan: settle_hints(plan, &Settings::default())?, subqueries });
             let used = references(&query.plan);
             let outer = used.into_iter().filter(|id| outer.is_some_and(|o| o.contains(*id))).collect();
             self.ctes.push(Cte { name, query, outer });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::expr::ExprBinder;
 use super::scope::{At, Relation};
-use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result};
+use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::{Expr, SubqueryId, coerce};
 use crate::logical::{Apply, LogicalPlan, SubqueryKind};
 
@@ -14,6 +14,17 @@ use crate::logical::{Apply, LogicalPlan, SubqueryKind};
 pub(super) struct PendingApply {
     pub subquery: LogicalPlan,
     pub kind: SubqueryKind,
+}
+
+impl PendingApply {
+    /// Ids of all attributes that the subquery, or what it is compared with, uses.
+    pub fn used(&self) -> BTreeSet<ExprId> {
+        let mut ids = references(&self.subquery);
+        if let SubqueryKind::In { values, .. } = &self.kind {
+            ids.extend(values.iter().flat_map(Expr::references));
+        }
+        ids
+    }
 }
 
 /// Puts the subqueries under a clause: `input` with one more column for each.
@@ -59,9 +70,18 @@ impl ExprBinder<'_, '_, '_> {
         Ok(Expr::ScalarSubquery { id, data_type })
     }
 
-    /// `EXISTS (SELECT …)`.
+    /// `EXISTS (SELECT …)`; a query of its own unless it depends on the rows around it.
     pub(super) fn exists(&mut self, query: &ast::Query) -> Result<Expr> {
         let subquery = self.subquery(query)?.plan;
+        if !self.is_correlated(&subquery) {
+            // As Spark has it: whether there is a first row, found out once.
+            let one = Expr::Alias { expr: Box::new(Expr::Literal(Scalar::Int(1))), name: "col".into(), id: ExprId::next() };
+            let rows = LogicalPlan::Project { list: vec![one], input: Box::new(subquery) };
+            let first = LogicalPlan::Limit { limit: Some(1), offset: 0, input: Box::new(rows) };
+            let id = SubqueryId::next();
+            self.binder.subqueries.push((id, first));
+            return Ok(Expr::IsNotNull(Box::new(Expr::ScalarSubquery { id, data_type: DataType::Int })));
+        }
         let output = Attribute::new("exists", DataType::Boolean, false);
         self.pending.applies.push(PendingApply { subquery, kind: SubqueryKind::Exists(output.clone()) });
         Ok(Expr::Attribute(output))

@@ -53,3 +53,21 @@ fn every_engine_answers_alike() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn common_subexpressions_are_computed_once_unless_told_otherwise() {
+    let sql = "SELECT id * id * 3 + 1 AS a, id * id * 3 + 2 AS b, sum(id * id * 3) OVER () AS c FROM range(10)";
+    let code = |eliminate: bool| {
+        let session = session("jit", 1, 8192);
+        session.set("sql.subexpressionElimination.enabled", &eliminate.to_string()).unwrap();
+        let expected = answer(&session, "SELECT id * id * 3 + 1, id * id * 3 + 2, 855L FROM range(10)").unwrap();
+        assert!(answer(&session, sql).unwrap().matches(&expected).is_ok());
+        session.set("execution.mode", "interpreted").unwrap();
+        assert!(answer(&session, sql).unwrap().matches(&expected).is_ok());
+        session.set("execution.mode", "jit").unwrap();
+        let code = session.sql(sql).unwrap().explain(wholestage::planning::ExplainLevel::Codegen).unwrap();
+        code.lines().filter(|l| l.contains("mul")).count()
+    };
+    let (once, each) = (code(true), code(false));
+    assert!(once > 0 && each > once, "{once} {each}");
+}

@@ -75,3 +75,51 @@ fn results_are_limited_while_they_are_gathered() {
         assert!(execution.last_run().unwrap().jobs.load(Ordering::Relaxed) > 0);
     }
 }
+
+#[test]
+fn existence_is_found_out_once() {
+    for mode in ["interpreted", "jit"] {
+        let session = session(mode, 2, 4);
+        let sql = "SELECT count(*), max(CASE WHEN EXISTS (SELECT * FROM range(3) WHERE id > 2) THEN 1 ELSE 0 END) FROM range(10)
+            WHERE EXISTS (SELECT count(*) FROM range(0)) AND (id > 6 OR NOT EXISTS (SELECT 1 FROM range(5) WHERE id = 4))";
+        let expected = answer(&session, "SELECT 3L, 0").unwrap();
+        let got = answer(&session, sql).unwrap();
+        assert!(got.matches(&expected).is_ok(), "{mode}: {got:?}");
+        let plan = session.sql(sql).unwrap().explain(wholestage::planning::ExplainLevel::Simple).unwrap();
+        assert!(
+            plan.contains("isnotnull(Subquery scalar-subquery#") && plan.contains("CollectLimit 1") && !plan.contains("Join"),
+            "{plan}"
+        );
+    }
+}
+
+#[test]
+fn conditions_of_outer_semi_and_anti_joins_have_subqueries() {
+    let tables = "WITH a AS (SELECT id AS x FROM range(6)), b AS (SELECT id AS y FROM range(3, 9)), c AS (SELECT id AS z FROM range(2, 5))";
+    for mode in ["interpreted", "jit"] {
+        let session = session(mode, 2, 4);
+        for (join, rows) in [
+            // x is 0 to 5, y is 3 to 8, z is 2 to 4.
+            ("a LEFT JOIN b ON x = y AND x IN (SELECT z FROM c)", "0:- 1:- 2:- 3:3 4:4 5:-"),
+            ("a LEFT JOIN b ON x = y AND y NOT IN (SELECT z FROM c)", "0:- 1:- 2:- 3:- 4:- 5:5"),
+            ("a RIGHT JOIN b ON x = y AND EXISTS (SELECT * FROM c WHERE z = x)", "-:5 -:6 -:7 -:8 3:3 4:4"),
+            ("a LEFT JOIN b ON x = y AND EXISTS (SELECT * FROM c WHERE z > 7)", "0:- 1:- 2:- 3:- 4:- 5:-"),
+            ("a LEFT JOIN b ON x + 3 = y AND x > (SELECT max(z) FROM c WHERE z < y)", "0:- 1:- 2:- 3:- 4:- 5:8"),
+        ] {
+            let sql = format!(
+                "{tables} SELECT concat_ws(' ', array_sort(collect_list(concat(coalesce(CAST(x AS STRING), '-'), ':', coalesce(CAST(y AS STRING), '-'))))) FROM {join}"
+            );
+            let expected = format!("{tables} SELECT '{rows}'");
+            let (got, expected) = (answer(&session, &sql).unwrap(), answer(&session, &expected).unwrap());
+            assert!(got.matches(&expected).is_ok(), "{mode}: {join}: {got:?}");
+        }
+        for (join, rows) in [
+            ("a LEFT SEMI JOIN b ON x = y AND x IN (SELECT z FROM c)", "3 4"),
+            ("a LEFT ANTI JOIN b ON x = y AND y IN (SELECT z FROM c)", "0 1 2 5"),
+        ] {
+            let sql = format!("{tables} SELECT concat_ws(' ', array_sort(collect_list(CAST(x AS STRING)))) FROM {join}");
+            let (got, expected) = (answer(&session, &sql).unwrap(), answer(&session, &format!("{tables} SELECT '{rows}'")).unwrap());
+            assert!(got.matches(&expected).is_ok(), "{mode}: {join}: {got:?}");
+        }
+    }
+}

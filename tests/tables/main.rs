@@ -3,6 +3,7 @@
 mod bucketed;
 mod cached;
 mod partitioned;
+mod pruned;
 
 use wholestage::api::{DataFrame, Session};
 use wholestage::base::{Attribute, Result};

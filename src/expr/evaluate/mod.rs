@@ -226,7 +226,9 @@ impl<'a> Rows<'a> {
             Expr::Function { function, args } => function::evaluate(self, *function, args, expr),
             Expr::Attribute(a) => Err(Error::internal(format!("attribute {a} was not bound to a position"))),
             Expr::Aggregate(_) | Expr::Window(_) | Expr::Lambda { .. } => Err(Error::internal(format!("{expr} is no scalar expression"))),
-            Expr::ScalarSubquery { id, .. } => Err(Error::internal(format!("subquery {} was not replaced by its value", id.0))),
+            Expr::ScalarSubquery { id, .. } | Expr::DynamicPruning { id, .. } => {
+                Err(Error::internal(format!("subquery {} was not replaced by its answer", id.0)))
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ pub fn fold(e: Expr) -> Expr {
         | Expr::Attribute(_)
         | Expr::Column { .. }
         | Expr::ScalarSubquery { .. }
+        | Expr::DynamicPruning { .. }
         | Expr::Alias { .. }
         | Expr::Lambda { .. }
         | Expr::LambdaVariable(_)

@@ -157,7 +157,7 @@ fn selective_scan(id: ExprId, plan: &LogicalPlan) -> Option<&LogicalPlan> {
 }
 
 /// Whether a condition looks as if it keeps few rows.
-fn is_selective(condition: &Expr) -> bool {
+pub(super) fn is_selective(condition: &Expr) -> bool {
     match condition {
         Expr::And(l, r) => is_selective(l) || is_selective(r),
         Expr::Or(l, r) => is_selective(l) && is_selective(r),

@@ -28,6 +28,7 @@ mod limit_push_down_through_window;
 mod null_propagation;
 mod nullability_from_statistics;
 mod optimize_in;
+mod partition_pruning;
 mod propagate_empty_relation;
 mod prune_filters;
 mod pull_out_grouping_expressions;
@@ -102,6 +103,14 @@ static OPERATOR_RULES: &[Rule] = rules![
     eliminate_sorts "EliminateSorts",
     propagate_empty_relation "PropagateEmptyRelation",
 ];
+
+/// A plan whose join hints have reached their joins; others are dropped with a warning. So none is for a join around the plan.
+///
+/// # Errors
+/// None of its own.
+pub fn settle_hints(plan: LogicalPlan, settings: &Settings) -> Result<LogicalPlan> {
+    eliminate_resolved_hint::apply(plan, settings)
+}
 
 /// All batches, in order.
 pub static BATCHES: &[Batch] = &[
@@ -211,20 +220,28 @@ pub fn optimize_traced(query: BoundQuery, settings: &Settings) -> Result<(BoundQ
     Ok((query, trace.unwrap_or_default()))
 }
 
+/// What looks at the optimized query with its subqueries, and adds to these.
+type QueryStep = fn(BoundQuery, &Settings) -> Result<BoundQuery>;
+static QUERY_STEPS: &[(&str, QueryStep)] =
+    &[("PartitionPruning", partition_pruning::apply), ("InjectRuntimeFilter", inject_bloom_filter::apply)];
+
 type Trace = Option<Vec<(&'static str, LogicalPlan)>>;
 
 fn optimize_with(query: BoundQuery, settings: &Settings, trace: &mut Trace) -> Result<BoundQuery> {
     // Cloning, comparing and dropping deep expressions recurse without a check of their own: give them room at once.
     stacker::maybe_grow(32 << 20, 128 << 20, || {
         let subqueries = query.subqueries.into_iter().map(|(id, plan)| Ok((id, run(plan, settings, trace)?))).collect::<Result<_>>()?;
-        let query = BoundQuery { plan: run(query.plan, settings, trace)?, subqueries };
-        let filtered = inject_bloom_filter::apply(query.clone(), settings)?;
-        if let Some(trace) = trace
-            && filtered.plan != query.plan
-        {
-            trace.push(("InjectRuntimeFilter", filtered.plan.clone()));
+        let mut query = BoundQuery { plan: run(query.plan, settings, trace)?, subqueries };
+        for (name, step) in QUERY_STEPS {
+            let after = step(query.clone(), settings)?;
+            if let Some(trace) = trace
+                && after.plan != query.plan
+            {
+                trace.push((name, after.plan.clone()));
+            }
+            query = after;
         }
-        Ok(filtered)
+        Ok(query)
     })
 }
 

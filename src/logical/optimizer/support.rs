@@ -233,6 +233,7 @@ pub fn is_null_when(e: &Expr, ids: &BTreeSet<ExprId>) -> bool {
         | Expr::Window(_)
         | Expr::Lambda { .. }
         | Expr::LambdaVariable(_)
+        | Expr::DynamicPruning { .. }
         | Expr::ScalarSubquery { .. } => false,
     }
 }

@@ -49,6 +49,8 @@ pub fn selectivity(condition: &Expr, input: &Statistics) -> f64 {
         Expr::Function { function: ScalarFunction::StartsWith, .. } => PREFIX,
         Expr::Function { function: ScalarFunction::EndsWith | ScalarFunction::Contains, .. } => CONTAINS,
         Expr::Attribute(_) => 0.5,
+        // The join that it comes from counts.
+        Expr::DynamicPruning { .. } => 1.0,
         _ => COMPARISON,
     };
     part.clamp(0.0, 1.0)

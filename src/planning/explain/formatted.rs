@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use crate::base::Settings;
-use crate::expr::Expr;
+use crate::expr::{Expr, SubqueryId};
 use crate::logical::display::{list, tree_prefix};
 use crate::operators::plan::deep;
 use crate::operators::{Operator, SparkPlan};
@@ -17,30 +17,41 @@ use super::tree::{is_owner, subqueries_of, subquery_name, visible, visible_child
 /// Outline and blocks of the executed plan, then of its subqueries.
 pub fn formatted(physical: &PhysicalQuery, settings: &Settings) -> String {
     let mut writer = Writer { physical, settings, numbers: HashMap::new(), relations: HashMap::new(), out: String::new() };
+    // All are numbered before anything is written: what is reused may come later.
     let mut hosts = vec![];
-    writer.plan(&physical.executed_plan, &mut hosts);
-    let mut i = 0;
-    while i < hosts.len() {
+    let main = writer.numbered(&physical.executed_plan, &mut hosts);
+    let mut of_hosts = vec![];
+    while let Some(host) = hosts.get(of_hosts.len()) {
+        let plan = host.owner.then(|| host.subquery.executed_plan.clone());
+        let nodes = plan.map(|plan| writer.numbered(&plan, &mut hosts));
+        of_hosts.push(nodes);
+    }
+    writer.plan(&physical.executed_plan, main);
+    for (i, (Host { number, subquery, owner, value }, nodes)) in hosts.iter().zip(of_hosts).enumerate() {
         if i == 0 {
             writer.out.push_str("\n===== Subqueries =====\n");
         }
-        let Host { number, subquery, owner } = hosts[i];
-        i += 1;
-        let name = subquery_name(subquery, owner);
-        let _ = writeln!(writer.out, "\nSubquery:{i} Hosting operator id = {number} Hosting Expression = {name}");
-        if owner {
-            writer.plan(&subquery.executed_plan, &mut hosts);
+        let name = match value {
+            Some(value) => format!("{value} IN dynamicpruning#{}", subquery.id.0),
+            None => subquery_name(subquery, *owner),
+        };
+        let _ = writeln!(writer.out, "\nSubquery:{} Hosting operator id = {number} Hosting Expression = {name}", i + 1);
+        if let Some(nodes) = nodes {
+            writer.plan(&subquery.executed_plan, nodes);
         }
     }
     writer.out
 }
 
+type Nodes = Vec<(Arc<SparkPlan>, Option<usize>)>;
+
 /// Where a subquery is used.
-#[derive(Clone, Copy)]
 struct Host<'a> {
     number: usize,
     subquery: &'a PhysicalSubquery,
     owner: bool,
+    /// What is pruned by its answer.
+    value: Option<Expr>,
 }
 
 struct Writer<'a> {
@@ -54,16 +65,21 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn plan(&mut self, plan: &Arc<SparkPlan>, hosts: &mut Vec<Host<'a>>) {
+    /// Numbers the operators of a plan and finds its subqueries.
+    fn numbered(&mut self, plan: &Arc<SparkPlan>, hosts: &mut Vec<Host<'a>>) -> Nodes {
         let root = visible(plan, None);
         let mut nodes = vec![];
         self.number(root, &mut nodes);
-        self.outline(root, &mut vec![]);
+        self.hosts(root, hosts);
+        nodes
+    }
+
+    fn plan(&mut self, plan: &Arc<SparkPlan>, nodes: Nodes) {
+        self.outline(visible(plan, None), &mut vec![]);
         self.out.push('\n');
         for (node, stage) in nodes {
             self.block(&node, stage);
         }
-        self.hosts(root, hosts);
     }
 
     /// The subqueries of a plan, from its root down.
@@ -73,13 +89,14 @@ impl<'a> Writer<'a> {
             number,
             subquery,
             owner: is_owner(plan, subquery, self.physical),
+            value: plan.expressions().into_iter().find_map(|e| pruned_value(e, subquery.id)),
         }));
         for child in visible_children(plan, stage) {
             deep(|| self.hosts(child, hosts));
         }
     }
 
-    fn number(&mut self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), nodes: &mut Vec<(Arc<SparkPlan>, Option<usize>)>) {
+    fn number(&mut self, (plan, stage): (&Arc<SparkPlan>, Option<usize>), nodes: &mut Nodes) {
         for child in visible_children(plan, stage) {
             deep(|| self.number(child, nodes));
         }
@@ -145,6 +162,20 @@ impl<'a> Writer<'a> {
             let _ = writeln!(self.out, "\n({number}) InMemoryRelation\nArguments: {relation}");
         }
     }
+}
+
+/// What `expr` prunes by the answer of that subquery.
+fn pruned_value(expr: &Expr, subquery: SubqueryId) -> Option<Expr> {
+    let mut found = None;
+    expr.visit(&mut |e| {
+        if let Expr::DynamicPruning { value, id, .. } = e
+            && *id == subquery
+        {
+            found = Some(value.as_ref().clone());
+        }
+        true
+    });
+    found
 }
 
 /// A counted list: `Keys [2]: [a#1, b#2]`, without a count when empty.

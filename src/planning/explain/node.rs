@@ -381,6 +381,7 @@ fn pushed_filter(e: &Expr) -> Option<String> {
         | Expr::Window(_)
         | Expr::Lambda { .. }
         | Expr::LambdaVariable(_)
+        | Expr::DynamicPruning { .. }
         | Expr::ScalarSubquery { .. } => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::logical::display::tree_prefix;
 use crate::operators::metrics::OUTPUT_ROWS;
 use crate::operators::plan::deep;
 use crate::operators::{InMemoryTableScan, Metric, Operator, SparkPlan};
-use crate::planning::{PhysicalQuery, PhysicalSubquery};
+use crate::planning::{PhysicalQuery, PhysicalSubquery, SubqueryAnswer};
 
 use super::Details;
 use super::node::NodeText;
@@ -50,14 +50,11 @@ pub fn visible_children(plan: &SparkPlan, stage: Option<usize>) -> Vec<(&Arc<Spa
 pub fn subqueries_of<'a>(plan: &SparkPlan, physical: &'a PhysicalQuery) -> Vec<&'a PhysicalSubquery> {
     let mut ids: Vec<SubqueryId> = vec![];
     for e in plan.expressions() {
-        e.visit(&mut |e| {
-            if let Expr::ScalarSubquery { id, .. } = e
-                && !ids.contains(id)
-            {
-                ids.push(*id);
+        for id in e.subqueries() {
+            if !ids.contains(&id) {
+                ids.push(id);
             }
-            true
-        });
+        }
     }
     ids.iter().filter_map(|id| physical.subqueries.iter().find(|s| s.id == *id)).collect()
 }
@@ -78,7 +75,15 @@ fn first_user(plan: &Arc<SparkPlan>, subquery: &PhysicalSubquery, physical: &Phy
 /// `Subquery scalar-subquery#5, [id=#24]`; where another node has it, `ReusedSubquery Subquery …`.
 pub fn subquery_name(subquery: &PhysicalSubquery, owner: bool) -> String {
     let reused = if owner { "" } else { "ReusedSubquery " };
-    format!("{reused}Subquery scalar-subquery#{}, [id=#{}]", subquery.id.0, visible(&subquery.executed_plan, None).0.id)
+    let (id, node) = (subquery.id.0, visible(&subquery.executed_plan, None).0.id);
+    match &subquery.answer {
+        SubqueryAnswer::Value => format!("{reused}Subquery scalar-subquery#{id}, [id=#{node}]"),
+        SubqueryAnswer::Values => format!("{reused}Subquery dynamicpruning#{id}, [id=#{node}]"),
+        SubqueryAnswer::BroadcastKey { index, keys } => {
+            let keys: Vec<String> = keys.iter().map(Expr::to_string).collect();
+            format!("{reused}SubqueryBroadcast dynamicpruning#{id}, [{index}], [{}], [id=#{node}]", keys.join(", "))
+        }
+    }
 }
 
 impl<'a> Printer<'a> {

@@ -11,7 +11,7 @@ use crate::expr::{Expr, SubqueryId};
 use crate::operators::plan::deep;
 use crate::operators::{Operator, ReusedExchange, SparkPlan};
 use crate::planning::canonical::Canonical;
-use crate::planning::{PhysicalQuery, PhysicalSubquery};
+use crate::planning::{PhysicalQuery, PhysicalSubquery, SubqueryAnswer};
 
 /// # Errors
 /// None of its own.
@@ -30,7 +30,8 @@ pub fn apply(query: PhysicalQuery, settings: &Settings) -> Result<PhysicalQuery>
 struct Reuse {
     /// Those met so far; absent where exchanges are not to be reused.
     exchanges: Option<Vec<(Canonical, Arc<SparkPlan>)>>,
-    subqueries: Option<Vec<(Canonical, SubqueryId)>>,
+    /// With what is asked of them.
+    subqueries: Option<Vec<((Canonical, Option<usize>), SubqueryId)>>,
     replaced: HashMap<SubqueryId, SubqueryId>,
     waiting: Vec<PhysicalSubquery>,
     /// In an order in which they can run.
@@ -64,12 +65,7 @@ impl Reuse {
     fn subqueries_of(&mut self, node: &Arc<SparkPlan>) -> Result<()> {
         let mut used = vec![];
         for e in node.expressions() {
-            e.visit(&mut |e| {
-                if let Expr::ScalarSubquery { id, .. } = e {
-                    used.push(*id);
-                }
-                true
-            });
+            used.extend(e.subqueries());
         }
         for id in used {
             let Some(position) = self.waiting.iter().position(|s| s.id == id) else { continue };
@@ -77,43 +73,43 @@ impl Reuse {
             let planned = subquery.executed_plan;
             subquery.executed_plan = self.plan(&planned)?;
             let planned = planned.transform_up(&mut |node| self.rename_subqueries(node))?;
-            if self.is_new_subquery(id, &planned) {
+            if self.is_new_subquery(&subquery, &planned) {
                 self.done.push(subquery);
             }
         }
         Ok(())
     }
 
-    fn is_new_subquery(&mut self, id: SubqueryId, plan: &Arc<SparkPlan>) -> bool {
+    /// Whether no earlier subquery gives the same answer as this one, whose plan was `plan`.
+    fn is_new_subquery(&mut self, subquery: &PhysicalSubquery, plan: &Arc<SparkPlan>) -> bool {
         let Some(seen) = &mut self.subqueries else { return true };
-        let canonical = Canonical::of(plan);
-        match seen.iter().find(|(c, _)| *c == canonical) {
+        let key = match &subquery.answer {
+            SubqueryAnswer::Value => None,
+            SubqueryAnswer::Values => Some(usize::MAX),
+            SubqueryAnswer::BroadcastKey { index, .. } => Some(*index),
+        };
+        let form = (Canonical::of(plan), key);
+        match seen.iter().find(|(known, _)| *known == form) {
             Some((_, first)) => {
-                self.replaced.insert(id, *first);
+                self.replaced.insert(subquery.id, *first);
                 false
             }
             None => {
-                seen.push((canonical, id));
+                seen.push((form, subquery.id));
                 true
             }
         }
     }
 
     fn rename_subqueries(&self, node: Arc<SparkPlan>) -> Result<Arc<SparkPlan>> {
-        let replaced = |e: &Expr| matches!(e, Expr::ScalarSubquery { id, .. } if self.replaced.contains_key(id));
+        let replaced = |e: &Expr| e.subquery().is_some_and(|id| self.replaced.contains_key(&id));
         if self.replaced.is_empty() || !node.expressions().into_iter().any(|e| e.any(&mut |e| replaced(e))) {
             return Ok(node);
         }
-        let operator = node.operator.clone().map_expressions(&mut |e| {
-            e.transform_up(&mut |e| {
-                Ok(match e {
-                    Expr::ScalarSubquery { id, data_type } => {
-                        Expr::ScalarSubquery { id: self.replaced.get(&id).copied().unwrap_or(id), data_type }
-                    }
-                    other => other,
-                })
-            })
-        })?;
+        let operator = node
+            .operator
+            .clone()
+            .map_expressions(&mut |e| e.transform_up(&mut |e| Ok(e.rename_subquery(|id| self.replaced.get(&id).copied().unwrap_or(id)))))?;
         Ok(SparkPlan::new(operator, node.children.clone()))
     }
 }

@@ -36,7 +36,7 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
 
     let prunes = |e: &Expr| {
         let references = e.references();
-        e.is_deterministic() && !has_subquery(e) && !references.is_empty() && references.is_subset(&partition_columns)
+        e.is_deterministic() && !references.is_empty() && references.is_subset(&partition_columns)
     };
     let (partition_filters, filters): (Vec<_>, Vec<_>) = operation.filters.into_iter().partition(prunes);
     let data_filters: Vec<_> =
@@ -71,10 +71,6 @@ fn bucket_scan(spec: &BucketSpec, read: &[Attribute], filters: &[Expr], settings
     };
     let selected = bucket_pruning::selected(spec, filters)?;
     Ok(BucketScan { usage, selected, coalesced: None, ordered: settings.bool(&settings::BUCKETED_SCAN_ORDERING) })
-}
-
-fn has_subquery(e: &Expr) -> bool {
-    e.any(&mut |e| matches!(e, Expr::ScalarSubquery { .. }))
 }
 
 /// Projections and filters over a relation, as one projection (absent: all columns) over one list of conjuncts, all in terms of

@@ -169,7 +169,7 @@ fn subqueries_become_applies_or_queries_of_their_own() {
     let text = tree("SELECT a, (SELECT max(c) FROM u WHERE u.a = t.a) FROM t");
     assert!(text.contains("scalar-subquery [a#"), "{text}");
     let text = tree("SELECT * FROM t WHERE a NOT IN (SELECT a FROM u WHERE u.b = t.b) AND EXISTS (SELECT 1 FROM u)");
-    assert!(text.contains("in") && text.contains("exists"), "{text}");
+    assert!(text.contains("NOT in()#") && text.contains("isnotnull(scalar-subquery#"), "{text}");
     let text = tree("SELECT s, sum(b) FROM t GROUP BY s HAVING sum(b) > (SELECT avg(b) FROM u WHERE u.c = t.s)");
     assert!(text.find("LateralJoin") < text.find("Aggregate"), "{text}");
     assert!(text.starts_with("Project [s#"), "{text}");
@@ -224,6 +224,11 @@ fn hints_reach_joins_and_partitions() {
     let LogicalPlan::Project { input, .. } = &q.plan else { panic!("{q:?}") };
     let LogicalPlan::Join(j) = input.as_ref() else { panic!("{q:?}") };
     assert!(matches!(&*j.right, LogicalPlan::Hint { strategy: crate::logical::JoinHintStrategy::Merge, .. }));
+    // One in a CTE is for the joins there.
+    for (cte, hints) in [("SELECT /*+ MERGE(u) */ * FROM u", 0), ("SELECT /*+ MERGE(u) */ u.a FROM u JOIN t x ON u.a = x.a", 1)] {
+        let text = format!("{:?}", query(&format!("WITH v AS ({cte}) SELECT t.a FROM t JOIN v ON t.a = v.a")).plan);
+        assert_eq!((text.matches("Some(Merge)").count(), text.matches("strategy: Merge").count()), (hints, 0), "{text}");
+    }
     assert!(tree("SELECT /*+ COALESCE(2) */ a FROM t").contains("2"));
     for sql in ["COALESCE(a)", "REPARTITION(0)", "REPARTITION(a + 1)", "BROADCAST(1)"] {
         let e = error(&format!("SELECT /*+ {sql} */ a FROM t"));
