@@ -147,6 +147,11 @@ impl Settings {
         if self.overrides.get(PROFILE.key).is_some_and(|p| p == "cluster") { setting.cluster } else { setting.local }
     }
 
+    /// Whether a value was given, so that the default is not in force.
+    pub fn is_set(&self, setting: &'static Setting) -> bool {
+        self.overrides.contains_key(setting.key)
+    }
+
     /// Whether plans are to be those of Spark, where ours would be others.
     pub fn plans_as_spark(&self) -> bool {
         self.text(&PROFILE) == "cluster"

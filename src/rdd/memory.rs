@@ -153,7 +153,9 @@ impl MemoryPool {
             if capped && held + bytes > limit.saturating_sub(state.fixed) / sharers {
                 return Ok(false);
             }
-            if state.used + bytes <= limit {
+            // What cannot spill goes before what can, which then has less and spills.
+            let goes_before = kind == Kind::Fixed && state.fixed + bytes <= limit / 4;
+            if state.used + bytes <= limit || goes_before {
                 self.take(&mut state, kind, held, bytes);
                 return Ok(true);
             }

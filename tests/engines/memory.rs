@@ -145,13 +145,33 @@ fn hash_joins_of_one_key() {
 }
 
 #[test]
-fn cartesian_products() {
-    let join = format!(
-        "SELECT /*+ SHUFFLE_REPLICATE_NL(r) */ count(*), sum(l.id + 3 * r.id), max(l.t), max(r.t) FROM {} l JOIN {} r",
-        one_key(1),
-        one_key(3)
-    );
-    check_joins("100KB", &[format!("{join} ON l.id < r.id"), format!("{join} ON l.k = r.k")]);
+fn merge_joins() {
+    let (left, right) = (side("id * 7919 % 10007", "true"), side("id * 7907 % 10007 + 5000", "id % 3 > 0"));
+    check_joins("256KB", &joins("MERGE(r)", &left, &right, "l.k = r.k AND l.id < 2 * r.id")[2..5]);
+    check_joins("100KB", &joins("MERGE(r)", &one_key(1), &one_key(3), "l.k = r.k AND l.id > r.id + 300"));
+}
+
+#[test]
+fn nested_loops() {
+    let queries = joins("SHUFFLE_REPLICATE_NL(r)", &one_key(1), &one_key(3), "l.id < r.id");
+    check_joins("100KB", &queries[..1]);
+    // Broadcasts that nobody looks up by keys.
+    check_joins("100KB", &queries[1..4]);
+    check_joins("100KB", &joins("", &one_key(1), &one_key(3), "l.t < r.t")[4..]);
+    check_joins("100KB", &joins("BROADCAST(l)", &one_key(1), &one_key(3), "l.id < r.id")[..4]);
+}
+
+#[test]
+fn broadcasts_that_do_not_fit_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    for mode in ["interpreted", "jit"] {
+        let limited = session(mode, "256KB", dir.path());
+        let sql = format!("SELECT /*+ BROADCAST(r) */ count(*), max(r.t) FROM {ROWS} l JOIN {ROWS} r ON l.k = r.k");
+        let error = answer_and_spill(&limited, &sql).0.err().unwrap();
+        assert_eq!(error.class, ErrorClass::OutOfMemory, "{error}");
+        assert!(error.message.contains("BroadcastExchange"), "{error}");
+        assert_nothing_left(&limited, dir.path(), &sql);
+    }
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Algorithm {
 
     /// Whether it can do with any memory.
     fn spills(self) -> bool {
-        matches!(self, ShuffledLeft | ShuffledRight | Cartesian | CartesianWithKeys)
+        !matches!(self, BroadcastLeft | BroadcastRight)
     }
 
     /// What EXPLAIN shows of it.

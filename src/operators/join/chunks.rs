@@ -8,12 +8,39 @@ use arrow::datatypes::SchemaRef;
 
 use super::matches::{Candidates, Joiner};
 use super::rows::{Build, JoinRows};
-use crate::base::Result;
+use crate::base::schema::arrow_schema;
+use crate::base::{Attribute, Result};
+use crate::expr::{Expr, SortOrder};
+use crate::operators::SparkPlan;
+use crate::operators::execute::bind_orders;
+use crate::operators::properties::project_ordering;
+use crate::operators::sort::Sorter;
 use crate::rdd::size::compacted;
-use crate::rdd::{BatchStream, Reservation, TaskContext, data_size};
+use crate::rdd::{BatchStream, QueryContext, Reservation, TaskContext, data_size};
 
 /// What a build row costs beside itself: its key, hash, place and mark.
 const ROW_BYTES: usize = 48;
+
+/// Bytes of build rows: once as they come and once as one batch, with what makes them found.
+pub fn held_bytes(batch: &RecordBatch) -> usize {
+    2 * data_size(batch) + ROW_BYTES * batch.num_rows()
+}
+
+/// What brings back the order that the join `plan` promises, where it was not joined row by row; `columns` of its output are there. Absent
+/// where it promises none.
+///
+/// # Errors
+/// `Internal` only.
+pub fn restorer(plan: &SparkPlan, columns: &[usize], context: &QueryContext) -> Result<Option<Arc<Sorter>>> {
+    let output = plan.output();
+    let attributes: Vec<Attribute> = columns.iter().map(|c| output[*c].clone()).collect();
+    let list: Vec<Expr> = attributes.iter().cloned().map(Expr::Attribute).collect();
+    let order: Vec<SortOrder> = project_ordering(plan.output_ordering(), &list).into_iter().map(|p| p.order).collect();
+    if order.is_empty() {
+        return Ok(None);
+    }
+    Sorter::new(&bind_orders(&order, &attributes, context)?, arrow_schema(&attributes), plan.id, context).map(Some)
+}
 
 /// Build rows, as many at a time as memory allows.
 pub struct ChunkReader {
@@ -37,8 +64,7 @@ impl ChunkReader {
         self.memory.free();
         let mut rows = vec![];
         while let Some(batch) = self.next_batch()? {
-            // Once as they come, and once as one batch.
-            let bytes = 2 * data_size(&batch) + ROW_BYTES * batch.num_rows();
+            let bytes = held_bytes(&batch);
             if !self.memory.try_grow(bytes)? {
                 if !rows.is_empty() {
                     self.next = Some(batch);

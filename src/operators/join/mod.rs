@@ -13,6 +13,7 @@ mod sort_merge;
 #[cfg(test)]
 mod tests;
 
+pub use chunks::held_bytes;
 pub use join_index::JoinIndex;
 
 use std::sync::Arc;

@@ -6,12 +6,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::NestedLoopJoin;
-use super::chunks::{ChunkReader, ChunkedJoin, all_rows};
+use super::chunks::{ChunkReader, ChunkedJoin, all_rows, restorer};
 use super::join_index::gather;
 use super::matches::Joiner;
 use super::rows::{Build, join_rows, whole_batches};
 use crate::base::Result;
 use crate::base::schema::arrow_schema;
+use crate::operators::sort::Sorter;
 use crate::operators::{Operator, SparkPlan};
 use crate::rdd::{BatchStream, Dependency, MapWriter, QueryContext, Rdd, TaskContext};
 
@@ -42,17 +43,30 @@ impl NestedLoopJoin {
             let node = plan.id;
             return Ok(Rdd::new("CartesianProduct", lefts * rights, dependencies, move |p, task| {
                 let build = build.compute(p % rights, task)?;
-                join_in_chunks(&joiner, &schema, build, stream.compute(p / rights, task)?, node, task)
+                join_in_chunks(&joiner, &schema, build, stream.compute(p / rights, task)?, node, None, task)
             }));
         }
-        let rows = gather(&schema, &build.execute_broadcast(context)?.batches)?;
-        if self.streams() {
-            return Ok(stream.map_partitions("BroadcastNestedLoopJoin", move |_, stream, task| {
-                Ok(join_all(joiner.clone(), rows.clone(), stream, task))
-            }));
-        }
+        let relation = build.execute_broadcast(context)?;
+        let restorer = restorer(plan, columns, context)?;
+        let mut dependencies = vec![Dependency::Narrow(stream.clone())];
+        let join: Box<JoinTask> = match &relation.kept {
+            Some(kept) => {
+                dependencies.push(Dependency::Narrow(kept.clone()));
+                let (kept, node) = (kept.clone(), plan.id);
+                Box::new(move |stream, task| {
+                    let build = kept.compute(0, task)?;
+                    join_in_chunks(&joiner, &schema, build, stream, node, restorer.as_ref(), task)
+                })
+            }
+            None => {
+                let rows = gather(&schema, &relation.batches)?;
+                Box::new(move |stream, task| Ok(join_all(joiner.clone(), rows.clone(), stream, task)))
+            }
+        };
         let partitions = stream.num_partitions();
-        let dependencies = vec![Dependency::Narrow(stream.clone())];
+        if self.streams() {
+            return Ok(Rdd::new("BroadcastNestedLoopJoin", partitions, dependencies, move |p, task| join(stream.compute(p, task)?, task)));
+        }
         Ok(Rdd::new("BroadcastNestedLoopJoin", partitions.max(1), dependencies, move |p, task| {
             if p > 0 {
                 return Ok(Box::new(std::iter::empty()));
@@ -62,21 +76,26 @@ impl NestedLoopJoin {
                 Ok(batches) => batches,
                 Err(e) => Box::new(std::iter::once(Err(e))) as BatchStream,
             });
-            Ok(join_all(joiner.clone(), rows.clone(), Box::new(all), task))
+            join(Box::new(all), task)
         }))
     }
 }
 
-/// Every row of `stream` with every row of `build`, which need not fit memory: the stream rows are set aside then.
+/// The output of a task for its streamed rows.
+type JoinTask = dyn Fn(BatchStream, &TaskContext) -> Result<BatchStream> + Send + Sync;
+
+/// Every row of `stream` with every row of `build`, which need not fit memory: the stream rows are set aside then, and `restorer` brings
+/// back their order.
 fn join_in_chunks(
     joiner: &Arc<Joiner>,
     schema: &SchemaRef,
     build: BatchStream,
     stream: BatchStream,
     node: u64,
+    restorer: Option<&Arc<Sorter>>,
     task: &TaskContext,
 ) -> Result<BatchStream> {
-    let memory = || task.query.spillable(node, "CartesianProduct");
+    let memory = || task.query.spillable(node, "NestedLoopJoin");
     let mut build = ChunkReader::new(build, memory());
     let rows = build.read()?;
     if build.ended() {
@@ -100,7 +119,11 @@ fn join_in_chunks(
         let find = all_rows(rows.num_rows());
         Ok(Some((Build { rows, order: None }, find)))
     };
-    Ok(whole_batches(joiner, Box::new(std::iter::from_fn(move || join.next(&mut chunk).transpose()))))
+    let rows = whole_batches(joiner, Box::new(std::iter::from_fn(move || join.next(&mut chunk).transpose())));
+    match restorer {
+        Some(restorer) => restorer.sort(rows, &task.query),
+        None => Ok(rows),
+    }
 }
 
 fn join_all(joiner: Arc<Joiner>, rows: RecordBatch, stream: BatchStream, task: &TaskContext) -> BatchStream {

@@ -10,16 +10,13 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 
 use super::JoinIndex;
-use super::chunks::{ChunkReader, ChunkedJoin};
+use super::chunks::{ChunkReader, ChunkedJoin, restorer};
 use super::hash_join::Shared;
 use super::rows::whole_batches;
-use crate::base::schema::arrow_schema;
-use crate::base::{Attribute, Result};
+use crate::base::Result;
+use crate::expr::Expr;
 use crate::expr::evaluate::evaluate_all;
-use crate::expr::{Expr, SortOrder};
 use crate::operators::SparkPlan;
-use crate::operators::execute::bind_orders;
-use crate::operators::properties::project_ordering;
 use crate::operators::set_aside::{MOST_DEPTH, PARTS, SetAside};
 use crate::operators::sort::Sorter;
 use crate::rdd::{BatchStream, Counter, MapOutput, QueryContext, Reservation, TaskContext};
@@ -40,15 +37,7 @@ impl Partitioned {
     /// # Errors
     /// `Internal` only.
     pub fn new(shared: Shared, plan: &SparkPlan, columns: &[usize], context: &QueryContext) -> Result<Self> {
-        let output = plan.output();
-        let attributes: Vec<Attribute> = columns.iter().map(|c| output[*c].clone()).collect();
-        let list: Vec<Expr> = attributes.iter().cloned().map(Expr::Attribute).collect();
-        let order: Vec<SortOrder> = project_ordering(plan.output_ordering(), &list).into_iter().map(|p| p.order).collect();
-        let sorter = if order.is_empty() {
-            None
-        } else {
-            Some(Sorter::new(&bind_orders(&order, &attributes, context)?, arrow_schema(&attributes), plan.id, context)?)
-        };
+        let sorter = restorer(plan, columns, context)?;
         let (build_time, build_size) = (context.metric(plan.id, "buildTime"), context.metric(plan.id, "buildDataSize"));
         Ok(Self { shared, node: plan.id, sorter, build_time, build_size })
     }

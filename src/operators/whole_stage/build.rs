@@ -32,7 +32,8 @@ pub fn join_table(
         let relation = join.build.execute_broadcast(&task.query)?;
         // Joins that share a broadcast have the same keys, but may want its rows or only its keys.
         let made = relation.compiled[usize::from(join.set)].get_or_init(|| {
-            let table = relation.build(|| table(join, &relation.batches, task))?;
+            let bytes = relation.num_rows() * (join.layout.size + ROW_BYTES);
+            let table = relation.build(bytes, || table(join, &relation.batches, task), JoinTable::memory)?;
             Ok(Arc::new(table) as Arc<dyn Any + Send + Sync>)
         });
         let table = made.clone()?.downcast().map_err(|_| Error::internal("a broadcast's join table is something else"))?;

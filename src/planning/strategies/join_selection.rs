@@ -13,6 +13,9 @@ use crate::logical::{Join, JoinHintStrategy, JoinType, LogicalPlan};
 use crate::operators::{BuildSide, HashJoin, NestedLoopJoin, Operator, SortMergeJoin, SparkPlan};
 use crate::planning::planner::Planner;
 
+/// Of a limited memory, the share that a side may have to be broadcast by default.
+const BROADCAST_SHARE: i64 = 16;
+
 /// # Errors
 /// Those of planning the inputs.
 pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<SparkPlan>>> {
@@ -301,8 +304,13 @@ impl<'a> Selection<'a> {
         self.planner.settings.bytes(&settings::AUTO_BROADCAST_JOIN_THRESHOLD)
     }
 
+    /// Our own default leaves memory to others: a broadcast cannot spill.
     fn can_broadcast(&self, side: BuildSide) -> bool {
-        self.threshold() >= 0 && self.sizes[side.index()] <= self.threshold() as f64
+        let settings = self.planner.settings;
+        let limit = settings.bytes(&settings::MEMORY_LIMIT);
+        let ours = limit > 0 && !settings.plans_as_spark() && !settings.is_set(&settings::AUTO_BROADCAST_JOIN_THRESHOLD);
+        let threshold = if ours { self.threshold().min(limit / BROADCAST_SHARE) } else { self.threshold() };
+        threshold >= 0 && self.sizes[side.index()] <= threshold as f64
     }
 
     fn can_build_local_map(&self, side: BuildSide) -> bool {
