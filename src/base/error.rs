@@ -47,6 +47,8 @@ pub enum ErrorClass {
     CastInvalidInput,
     CastOverflow,
     InvalidParameter,
+    /// A generator such as explode where none can be.
+    UnsupportedGenerator,
     InvalidArrayIndex,
     /// As [`Self::InvalidArrayIndex`], of `element_at`.
     InvalidElementIndex,
@@ -108,6 +110,7 @@ impl ErrorClass {
             CastInvalidInput => "CAST_INVALID_INPUT",
             CastOverflow => "CAST_OVERFLOW",
             InvalidParameter => "INVALID_PARAMETER_VALUE",
+            UnsupportedGenerator => "UNSUPPORTED_GENERATOR",
             InvalidArrayIndex => "INVALID_ARRAY_INDEX",
             InvalidElementIndex => "INVALID_ARRAY_INDEX_IN_ELEMENT_AT",
             IndexOfZero => "INVALID_INDEX_OF_ZERO",
@@ -227,14 +230,18 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// The candidate nearest to `name` by edit distance, if any is near enough to be worth naming.
+/// The candidate nearest to `name` by edit distance, if any is near enough to be worth naming; of several, the one that begins like it
+/// for longest.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 2).max(2);
     candidates
         .into_iter()
         .map(|c| (edit_distance(&name.to_lowercase(), &c.to_lowercase()), c))
         .filter(|(d, _)| *d <= limit)
-        .min_by_key(|(d, c)| (*d, c.len()))
+        .min_by_key(|(d, c)| {
+            let alike = c.chars().zip(name.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+            (*d, std::cmp::Reverse(alike), c.len())
+        })
         .map(|(_, c)| c)
 }
 

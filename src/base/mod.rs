@@ -8,6 +8,7 @@ pub mod random;
 pub mod scalar;
 pub mod schema;
 pub mod settings;
+pub mod time_zone;
 pub mod warning;
 
 pub use error::{Error, ErrorClass, Location, Result};

@@ -17,7 +17,10 @@ use crate::execution::PhaseTimings;
 Examples:
   wholestage query --data fixtures/sales \"SELECT region, sum(amount) AS total FROM orders GROUP BY region ORDER BY total DESC\"
   wholestage query --table o=fixtures/sales/orders.parquet --format csv -o top.csv \"SELECT * FROM o ORDER BY amount DESC LIMIT 10\"
-  wholestage query --data fixtures/sales --timing -f queries.sql")]
+  wholestage query --data fixtures/sales --timing -f queries.sql
+
+Files in buckets, which joins and groups by k need not shuffle:
+  CREATE TABLE t (k BIGINT, v BIGINT) USING parquet CLUSTERED BY (k) SORTED BY (k) INTO 8 BUCKETS LOCATION 'folder'")]
 pub(super) struct Arguments {
     #[command(flatten)]
     statements: Statements,

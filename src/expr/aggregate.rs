@@ -76,7 +76,16 @@ pub enum AggregateFunction {
     ListAgg,
     /// `bloom_filter_agg(hash, items, bits)`; NULL of no values.
     BloomFilter,
+    /// `bitmap_construct_agg(position)`: a bitmap of 32,768 bits with those set.
+    BitmapConstruct,
+    /// The bits that any of the bitmaps has.
+    BitmapOr,
+    /// The bits that all of the bitmaps have.
+    BitmapAnd,
 }
+
+/// Bytes of a bitmap.
+pub const BITMAP_BYTES: usize = 4096;
 
 /// Update (of a buffer by an input value) and merge (of two buffer values). NULL inputs change nothing unless said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,6 +120,10 @@ pub enum Accumulate {
     BitAnd,
     BitOr,
     BitXor,
+    /// Sets bits of a bitmap at bigint positions, or those that another one has.
+    BitmapOr,
+    /// Keeps the bits of a bitmap that another one has.
+    BitmapAnd,
     /// Adds 64-bit hashes to a Bloom filter, or the members of another one.
     BloomFilter {
         bits: u64,
@@ -271,6 +284,10 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let init = Scalar::Array(vec![], x.data_type());
             vec![Buffer { init, nullable: false, ..buffer("buf", t, Accumulate::CollectList, x, Accumulate::ConcatList) }]
         }
+        F::BitmapConstruct | F::BitmapOr => {
+            vec![buffer("bitmap", DataType::Binary, Accumulate::BitmapOr, argument()?, Accumulate::BitmapOr)]
+        }
+        F::BitmapAnd => vec![buffer("bitmap", DataType::Binary, Accumulate::BitmapAnd, argument()?, Accumulate::BitmapAnd)],
         F::BloomFilter => {
             let number = |i: usize| match second(call, i)? {
                 Expr::Literal(v) => Ok(v.as_i128().and_then(|v| u64::try_from(v).ok()).unwrap_or(1)),
@@ -332,6 +349,10 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let joined = Expr::Function { function: ScalarFunction::ArrayJoin, args: vec![list, second(call, 1)?] };
             let size = Expr::Function { function: ScalarFunction::Size, args: vec![column(0)] };
             guarded(compared(ComparisonOp::Greater, size, Expr::Literal(Scalar::Int(0))), joined)
+        }
+        F::BitmapConstruct | F::BitmapOr | F::BitmapAnd => {
+            let start = if call.function == F::BitmapAnd { u8::MAX } else { 0 };
+            Expr::Coalesce(vec![column(0), Expr::Literal(Scalar::Binary(vec![start; BITMAP_BYTES].into()))])
         }
         F::Count
         | F::Sum

@@ -134,10 +134,7 @@ impl fmt::Display for Expr {
 fn display_function(function: ScalarFunction, args: &[Expr], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use ScalarFunction::*;
     match (function, args) {
-        (BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight, [l, r]) => {
-            let sign = function.signature().aliases.first().copied().unwrap_or(function.name());
-            write!(f, "({l} {sign} {r})")
-        }
+        (BitAnd | BitOr | BitXor | LeftShift | RightShift | RightShiftUnsigned, [l, r]) => write!(f, "({l} {} {r})", function.name()),
         (BitNot, [e]) => write!(f, "~{e}"),
         (GetItem, [a, i]) => write!(f, "{a}[{i}]"),
         (GetField | GetArrayFields, [s, name]) => write!(f, "{s}.{name}"),
@@ -194,6 +191,9 @@ impl AggregateFunction {
             CollectList => "collect_list",
             CollectSet => "collect_set",
             BloomFilter => "bloom_filter_agg",
+            BitmapConstruct => "bitmap_construct_agg",
+            BitmapOr => "bitmap_or_agg",
+            BitmapAnd => "bitmap_and_agg",
             CovarSamp => "covar_samp",
             CovarPop => "covar_pop",
             Corr => "corr",

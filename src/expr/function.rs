@@ -115,6 +115,12 @@ functions! {
     FormatString "format_string" ["printf"] "s a*" => "s";
     /// `format_number(x, places or pattern)`.
     FormatNumber "format_number" "n a" => "s";
+    /// `to_char(number, format)`; the format is a literal.
+    ToChar "to_char" "n s" => "s";
+    /// `to_number(text, format)`; the format is a literal.
+    ToNumber "to_number" "s s" => "*";
+    /// As [`ScalarFunction::ToNumber`]; NULL where the text does not fit the format.
+    TryToNumber "try_to_number" "s s" => "*";
     /// `parse_url(url, part[, key])`.
     ParseUrl "parse_url" "s s s?" => "s";
     TryParseUrl "try_parse_url" "s s s?" => "s";
@@ -198,9 +204,15 @@ functions! {
     BitOr "|" "c c" => "1";
     BitXor "^" "c c" => "1";
     BitNot "~" "q" => "1";
-    ShiftLeft "shiftleft" ["<<"] "q i" => "1";
-    ShiftRight "shiftright" [">>"] "q i" => "1";
-    ShiftRightUnsigned "shiftrightunsigned" [">>>"] "q i" => "1";
+    ShiftLeft "shiftleft" "q i" => "1";
+    ShiftRight "shiftright" "q i" => "1";
+    ShiftRightUnsigned "shiftrightunsigned" "q i" => "1";
+    /// As [`ScalarFunction::ShiftLeft`], written as an operator.
+    LeftShift "<<" "q i" => "1";
+    /// As [`ScalarFunction::ShiftRight`], written as an operator.
+    RightShift ">>" "q i" => "1";
+    /// As [`ScalarFunction::ShiftRightUnsigned`], written as an operator.
+    RightShiftUnsigned ">>>" "q i" => "1";
     /// Of a boolean, as of the integer.
     BitCount "bit_count" "a" => "i";
     /// `bit_get(x, position)`: 0 or 1.
@@ -214,6 +226,8 @@ functions! {
     Factorial "factorial" "i" => "l";
     /// A random double in [0, 1).
     Rand "rand" ["random"] "l?" => "d";
+    /// A random UUID (version 4).
+    Uuid "uuid" "" => "s";
     /// NaNs to one NaN and -0.0 to 0.0, for keys; the planner inserts it.
     NormalizeFloat "normalizenanandzero" "a" => "1";
 
@@ -273,6 +287,12 @@ functions! {
     TimestampMillis "timestamp_millis" "l" => "t";
     TimestampMicros "timestamp_micros" "l" => "t";
     FromUnixTime "from_unixtime" "l s?" => "s";
+    /// `from_utc_timestamp(timestamp, zone)`: what clocks of the zone show.
+    FromUtcTimestamp "from_utc_timestamp" "t s" => "t";
+    /// `to_utc_timestamp(timestamp, zone)`: when clocks of the zone show that.
+    ToUtcTimestamp "to_utc_timestamp" "t s" => "t";
+    /// `convert_timezone(from, to, timestamp without a time zone)`.
+    ConvertTimezone "convert_timezone" "s s t" => "*";
     /// `date - date`.
     SubtractDates "subtractdates" "D D" => "u";
     /// `timestamp - timestamp`.
@@ -431,7 +451,7 @@ impl ScalarFunction {
 
     /// Same arguments, same result.
     pub fn is_deterministic(self) -> bool {
-        !matches!(self, ScalarFunction::Rand | ScalarFunction::Shuffle)
+        !matches!(self, ScalarFunction::Rand | ScalarFunction::Shuffle | ScalarFunction::Uuid)
     }
 
     /// Yields rows rather than a value.
@@ -508,6 +528,10 @@ impl ScalarFunction {
                 | Elt
                 | FormatString
                 | FormatNumber
+                | ToNumber
+                | FromUtcTimestamp
+                | ToUtcTimestamp
+                | ConvertTimezone
                 | ParseUrl
                 | UrlDecode
                 | UnBase64
@@ -545,6 +569,7 @@ impl ScalarFunction {
                 | Conv
                 | Elt
                 | FormatNumber
+                | TryToNumber
                 | ParseUrl
                 | TryParseUrl
                 | TryUrlDecode

@@ -1,6 +1,7 @@
 //! Types, nullability and fallibility of expressions.
 
 use super::aggregate::AggregateFunction;
+use super::evaluate::number_format::NumberFormat;
 use super::window::RankingFunction;
 use super::{AggregateExpr, ArithmeticOp, Expr, ScalarFunction, WindowExpr, WindowFunction};
 use crate::base::schema::MAX_PRECISION;
@@ -299,6 +300,12 @@ impl ScalarFunction {
                 FromJson => args.get(1).map_or(DataType::Null, Expr::data_type),
                 Elt => args.get(1).map_or(DataType::Null, Expr::data_type),
                 BitGet => DataType::Byte,
+                ConvertTimezone => DataType::TimestampNtz,
+                ToNumber | TryToNumber => {
+                    let format = args.get(1).and_then(literal_text).and_then(|f| NumberFormat::parse(&f).ok());
+                    let (precision, scale) = format.map_or((10, 0), |f| f.decimal());
+                    DataType::decimal(precision.min(usize::from(MAX_PRECISION)) as u8, scale as i8)
+                }
                 StrToMap => DataType::Map(Box::new(DataType::String), Box::new(DataType::String)),
                 MapFromEntries => match element(first()) {
                     DataType::Struct(fields) => match <[Field; 2]>::try_from(fields) {
@@ -404,7 +411,7 @@ impl ScalarFunction {
     fn nullable(self, args: &[Expr]) -> bool {
         use ScalarFunction::*;
         match self {
-            IsNaN | Rand | Array | NamedStruct | Map | Hash | XxHash64 => false,
+            IsNaN | Rand | Uuid | Array | NamedStruct | Map | Hash | XxHash64 => false,
             FormatString | Mask => args.first().is_some_and(Expr::nullable),
             ConcatWs => args.first().is_some_and(Expr::nullable),
             Greatest | Least => args.iter().all(Expr::nullable),
@@ -442,14 +449,15 @@ impl AggregateExpr {
             MaxBy | MinBy | BitAnd | BitOr | BitXor | Mode => arg(),
             TrySum => DataType::Long,
             ListAgg => DataType::String,
-            BloomFilter => DataType::Binary,
+            BloomFilter | BitmapConstruct | BitmapOr | BitmapAnd => DataType::Binary,
             CollectList | CollectSet => DataType::Array(Box::new(arg())),
         }
     }
 
     /// Whether the result can be NULL.
     pub fn nullable(&self) -> bool {
-        !matches!(self.function, AggregateFunction::Count | AggregateFunction::CollectList | AggregateFunction::CollectSet)
+        use AggregateFunction::*;
+        !matches!(self.function, Count | CollectList | CollectSet | BitmapConstruct | BitmapOr | BitmapAnd)
     }
 }
 

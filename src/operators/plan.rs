@@ -270,7 +270,7 @@ impl SparkPlan {
             Operator::Sort(s) => s.order.iter().cloned().map(ProvidedOrder::from).collect(),
             Operator::TakeOrderedAndProject(t) => t.output_ordering(),
             Operator::BroadcastHashJoin(j) | Operator::ShuffledHashJoin(j) => j.output_ordering(&self.children),
-            Operator::SortMergeJoin(j) => j.output_ordering(),
+            Operator::SortMergeJoin(j) => j.output_ordering(&self.children),
             Operator::BroadcastNestedLoopJoin(j) => j.output_ordering(&self.children),
             Operator::Filter(_)
             | Operator::CollectLimit(_)

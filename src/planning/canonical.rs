@@ -70,6 +70,12 @@ impl Numbering {
         let mut operator = plan.operator.clone();
         self.payload(&mut operator);
         let operator = match operator.map_expressions(&mut |e| Ok(self.expr(e))) {
+            Ok(Operator::FileScan(mut scan)) => {
+                for conjuncts in [&mut scan.partition_filters, &mut scan.data_filters] {
+                    conjuncts.sort_by_cached_key(|e| format!("{e:?}"));
+                }
+                Operator::FileScan(scan)
+            }
             Ok(operator) => operator,
             Err(_) => plan.operator.clone(),
         };

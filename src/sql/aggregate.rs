@@ -11,6 +11,7 @@ use super::order::{Organization, nth_item, ordinal};
 use super::scope::{At, Scope};
 use super::select_list::SelectList;
 use super::subquery::attach;
+use super::window::prepare_calls;
 use crate::base::{Error, ErrorClass, ExprId, Result};
 use crate::expr::Expr;
 use crate::logical::{LogicalPlan, SubqueryKind};
@@ -155,9 +156,6 @@ pub(super) fn plan_aggregate(
     organization: &mut Organization,
     pending: Pending,
 ) -> Result<LogicalPlan> {
-    if list.generate.is_some() {
-        return Err(Error::unsupported("A generator in the select list of a grouping query is not supported."));
-    }
     let mut input = attach(input, pending.below);
     let mut applies = pending.applies;
     let mut grouping_exprs = grouping.exprs;
@@ -165,6 +163,9 @@ pub(super) fn plan_aggregate(
         let expanded = expand(input, grouping_exprs, grouping.sets, pending.grouping_calls)?;
         let mut replace = |e: Expr| Ok(expanded.replace(e));
         list.items = std::mem::take(&mut list.items).into_iter().map(&mut replace).collect::<Result<_>>()?;
+        for generator in &mut list.generators {
+            generator.call = expanded.replace(generator.call.clone());
+        }
         *having = having.take().map(&mut replace).transpose()?;
         *qualify = qualify.take().map(&mut replace).transpose()?;
         *organization = std::mem::take(organization).map(&mut replace)?;
@@ -179,16 +180,55 @@ pub(super) fn plan_aggregate(
     let mut above: BTreeSet<ExprId> = applies.iter().map(|a| a.kind.output().id).collect();
     above.extend(list.items.iter().filter(|i| matches!(i, Expr::Alias { .. })).map(|i| i.to_attribute().id));
     let mut output = Output { grouping: &grouping_exprs, list: vec![], above };
-    let direct = applies.is_empty() && !list.items.iter().chain(qualify.iter()).chain(organization.exprs()).any(Expr::has_window);
+    // Generators run over the groups.
+    output.above.extend(list.generators.iter().flat_map(|g| &g.output).map(|a| a.id));
+    let plain = applies.is_empty() && list.generators.is_empty();
+    let direct = plain && !list.items.iter().chain(qualify.iter()).chain(organization.exprs()).any(Expr::has_window);
     if direct {
         for (item, at) in list.items.iter().zip(&list.locations) {
             output.check(item.unaliased()).map_err(|e| e.at(*at))?;
         }
         output.list = list.items.clone();
         list.items = list.items.iter().map(|i| Expr::Attribute(i.to_attribute())).collect();
+    } else if plain {
+        // What windows work on and items without windows are columns of the aggregate.
+        let mut prepared = vec![];
+        let mut items = vec![];
+        for (item, at) in std::mem::take(&mut list.items).into_iter().zip(&list.locations) {
+            let known = prepared.len();
+            let item = prepare_calls(item, &mut prepared);
+            let (has_window, exprs) = (item.has_window(), prepared[known..].iter().map(Expr::unaliased));
+            exprs.chain((!has_window).then(|| item.unaliased())).try_for_each(|e| output.check(e)).map_err(|e| e.at(*at))?;
+            items.push((item, has_window, *at));
+        }
+        *qualify = qualify.take().map(|e| prepare_calls(e, &mut prepared));
+        *organization = std::mem::take(organization).map(&mut |e| Ok(prepare_calls(e, &mut prepared)))?;
+        output.above.extend(prepared.iter().map(|e| e.to_attribute().id));
+        prepared.iter().try_for_each(|e| output.check(e.unaliased()))?;
+        output.list = prepared;
+        // Windows first: to them columns have the names of the input, not those that they get.
+        let mut windows = vec![];
+        for (item, _, at) in items.iter().filter(|(_, has_window, _)| *has_window) {
+            windows.push(output.require(item.clone()).map_err(|e| e.at(*at))?);
+        }
+        let mut windows = windows.into_iter();
+        for (item, has_window, at) in items {
+            list.items.extend(match item {
+                _ if has_window => windows.next(),
+                // A column keeps its name below, so that its order does.
+                item if matches!(item.unaliased(), Expr::Attribute(_)) => Some(output.require(item).map_err(|e| e.at(at))?),
+                item => {
+                    output.list.push(item);
+                    output.list.last().map(|e| Expr::Attribute(e.to_attribute()))
+                }
+            });
+        }
     } else {
         let items = std::mem::take(&mut list.items).into_iter().zip(&list.locations);
         list.items = items.map(|(item, at)| output.require(item).map_err(|e| e.at(*at))).collect::<Result<_>>()?;
+    }
+    for generator in &mut list.generators {
+        generator.call = output.require(generator.call.clone())?;
     }
     *having = having.take().map(|e| output.require(e)).transpose()?;
     *qualify = qualify.take().map(|e| output.require(e)).transpose()?;
@@ -282,7 +322,7 @@ impl Output<'_> {
 }
 
 /// `sum(b)` of `sum(b#2L)`.
-fn without_ids(text: &str) -> String {
+pub(super) fn without_ids(text: &str) -> String {
     let mut parts = text.split('#');
     let first = parts.next().unwrap_or_default().to_string();
     parts.fold(first, |out, part| {
@@ -292,7 +332,7 @@ fn without_ids(text: &str) -> String {
 }
 
 /// Equal, whatever the identities of aggregate calls.
-fn same(a: &Expr, b: &Expr) -> bool {
+pub(super) fn same(a: &Expr, b: &Expr) -> bool {
     let anonymous = |e: &Expr| {
         e.clone().replace(&mut |node| match node {
             Expr::Aggregate(mut call) => {

@@ -72,7 +72,12 @@ impl ExprBinder<'_, '_, '_> {
             true => Error::new(ErrorClass::WrongArguments, format!("The window function `{}` needs an OVER clause.", call.name)),
             false => e,
         };
-        coerce::function(&call.name, call.args).map_err(window).at(f)
+        let bound = coerce::function(&call.name, call.args).map_err(window).at(f)?;
+        if matches!(&bound, Expr::Function { function, .. } if function.is_generator()) && !self.clause.generators {
+            let message = format!("The generator is not supported: outside the SELECT clause, found: {}.", self.clause.name);
+            return Err(Error::new(ErrorClass::UnsupportedGenerator, message)).at(f);
+        }
+        Ok(bound)
     }
 
     /// Binds the arguments of a call, `*` as Spark reads it.

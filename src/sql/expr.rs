@@ -18,12 +18,13 @@ pub(super) struct Clause {
     pub name: &'static str,
     pub aggregates: bool,
     pub windows: bool,
+    pub generators: bool,
 }
 
 impl Clause {
-    /// A clause with neither aggregate nor window calls.
+    /// A clause with neither aggregate nor window calls, nor generators.
     pub const fn plain(name: &'static str) -> Self {
-        Self { name, aggregates: false, windows: false }
+        Self { name, aggregates: false, windows: false, generators: false }
     }
 }
 

@@ -237,10 +237,11 @@ impl Binder<'_> {
             return self.range(&exprs).map_err(|e| e.at(at));
         }
         let mut pending = Pending::default();
-        let mut binder = ExprBinder::new(self, &mut pending, Scope::default(), Clause::plain("a table function"));
+        let mut binder =
+            ExprBinder::new(self, &mut pending, Scope::default(), Clause { generators: true, ..Clause::plain("a table function") });
         let args = exprs.into_iter().map(|e| binder.expression(e)).collect::<Result<_>>()?;
         let generator = coerce::function(&function, args).map_err(|e| e.at(at))?;
-        let Some(generator) = generated(&generator, &[])? else {
+        let Some(generator) = generated(&generator, &[]).map_err(|e| e.at(at))? else {
             let message = format!("`{function}` is not a table function.");
             return Err(Error::new(ErrorClass::RoutineNotFound, message).at(at));
         };
@@ -361,10 +362,11 @@ impl Binder<'_> {
     pub(super) fn lateral_view(&mut self, from: Relation, view: &ast::LateralView, outer: Option<&Scope>) -> Result<Relation> {
         let mut pending = Pending::default();
         let scope = Scope::new(&from.columns, outer);
-        let generator = ExprBinder::new(self, &mut pending, scope, Clause::plain("LATERAL VIEW")).expression(&view.lateral_view)?;
+        let generator = ExprBinder::new(self, &mut pending, scope, Clause { generators: true, ..Clause::plain("LATERAL VIEW") })
+            .expression(&view.lateral_view)?;
         let Some(mut generator) = generated(&generator, &view.lateral_col_alias).at(&view.lateral_view)? else {
-            let message = format!("LATERAL VIEW needs a generator such as explode, not `{}`.", view.lateral_view);
-            return Err(Error::new(ErrorClass::TypeMismatch, message)).at(&view.lateral_view);
+            let message = format!("The generator is not supported: `{}` is expected to be a generator such as explode.", view.lateral_view);
+            return Err(Error::new(ErrorClass::UnsupportedGenerator, message)).at(&view.lateral_view);
         };
         let qualifier: Vec<String> = name_parts(&view.lateral_view_name)?.into_iter().map(|i| i.value).collect();
         if view.outer {

@@ -58,6 +58,8 @@ pub(super) struct Clauses<'q> {
     pub sort_by: &'q [ast::OrderByExpr],
     pub distribute_by: &'q [ast::Expr],
     pub cluster_by: &'q [ast::Expr],
+    /// Whether rows have their columns beside those of the select list: neither grouped nor DISTINCT.
+    pub plain: bool,
 }
 
 impl ExprBinder<'_, '_, '_> {
@@ -70,24 +72,24 @@ impl ExprBinder<'_, '_, '_> {
                 out.order = items.iter().map(|i| sort_order(Expr::Attribute(i.to_attribute()), options)).collect();
             }
             Some(OrderByKind::Expressions(list)) => {
-                out.order = list.iter().map(|o| self.sort_item(o, items)).collect::<Result<_>>()?;
+                out.order = list.iter().map(|o| self.sort_item(o, items, clauses.plain)).collect::<Result<_>>()?;
             }
         }
         if !clauses.sort_by.is_empty() {
             out.global = false;
-            out.order = clauses.sort_by.iter().map(|o| self.sort_item(o, items)).collect::<Result<_>>()?;
+            out.order = clauses.sort_by.iter().map(|o| self.sort_item(o, items, clauses.plain)).collect::<Result<_>>()?;
         }
-        out.distribute = clauses.distribute_by.iter().map(|e| self.item(e, items)).collect::<Result<_>>()?;
+        out.distribute = clauses.distribute_by.iter().map(|e| self.item(e, items, clauses.plain)).collect::<Result<_>>()?;
         if !clauses.cluster_by.is_empty() {
             out.global = false;
-            out.distribute = clauses.cluster_by.iter().map(|e| self.item(e, items)).collect::<Result<_>>()?;
+            out.distribute = clauses.cluster_by.iter().map(|e| self.item(e, items, clauses.plain)).collect::<Result<_>>()?;
             out.order = out.distribute.iter().cloned().map(SortOrder::ascending).collect();
         }
         Ok(out)
     }
 
-    fn sort_item(&mut self, o: &ast::OrderByExpr, items: &[Expr]) -> Result<SortOrder> {
-        let order = sort_order(self.item(&o.expr, items)?, &o.options);
+    fn sort_item(&mut self, o: &ast::OrderByExpr, items: &[Expr], plain: bool) -> Result<SortOrder> {
+        let order = sort_order(self.item(&o.expr, items, plain)?, &o.options);
         let data_type = order.expr.data_type();
         match data_type.is_orderable() {
             true => Ok(order),
@@ -95,13 +97,16 @@ impl ExprBinder<'_, '_, '_> {
         }
     }
 
-    /// An expression, or the number of a select item.
-    fn item(&mut self, e: &ast::Expr, items: &[Expr]) -> Result<Expr> {
+    /// An expression, or the number of a select item. Rows that are not `plain` are sorted by select items only.
+    fn item(&mut self, e: &ast::Expr, items: &[Expr], plain: bool) -> Result<Expr> {
         if let Some(n) = ordinal(e) {
             return Ok(Expr::Attribute(nth_item(n, items, self.clause.name).at(e)?.to_attribute()));
         }
         let bound = self.expression(e)?;
-        // Written out again, a select item is that item.
+        // Written out again, a select item is that item; but a column is read again rather than called by another name.
+        if plain && !bound.has_window() {
+            return Ok(bound);
+        }
         let same = items.iter().find(|i| matches!(i, Expr::Alias { .. }) && *i.unaliased() == bound && bound.is_deterministic());
         Ok(match same {
             Some(item) if !bound.is_foldable() => Expr::Attribute(item.to_attribute()),
@@ -139,7 +144,7 @@ impl Binder<'_> {
         let mut pending = Pending::default();
         let mut binder = ExprBinder::new(self, &mut pending, Scope::new(&relation.columns, outer), Clause::plain("ORDER BY"))
             .with_aliases(Aliases::First(&items));
-        let clauses = Clauses { order_by: Some(order_by), sort_by: &[], distribute_by: &[], cluster_by: &[] };
+        let clauses = Clauses { order_by: Some(order_by), sort_by: &[], distribute_by: &[], cluster_by: &[], plain: true };
         let organization = binder.organization(&clauses, &items)?;
         if !pending.applies.is_empty() {
             return Err(Error::unsupported("Subqueries in the ORDER BY of a set operation are not supported.")).at(order_by);

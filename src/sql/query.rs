@@ -20,7 +20,7 @@ use crate::logical::optimizer::settle_hints;
 use crate::logical::{BoundQuery, LogicalPlan};
 
 /// The select list, HAVING and QUALIFY admit aggregate and window calls.
-const SELECT_LIST: Clause = Clause { name: "the select list", aggregates: true, windows: true };
+const SELECT_LIST: Clause = Clause { aggregates: true, windows: true, ..Clause::plain("the select list") };
 
 impl Binder<'_> {
     /// Binds a query; `outer` is what a subquery sees of the queries around it.
@@ -126,7 +126,9 @@ impl Binder<'_> {
         };
         let mut having = condition(self, &s.having, "HAVING", false)?;
         let mut qualify = condition(self, &s.qualify, "QUALIFY", true)?;
-        let clauses = Clauses { order_by, sort_by: &s.sort_by, distribute_by: &s.distribute_by, cluster_by: &s.cluster_by };
+        let plain =
+            grouping.is_none() && matches!(s.distinct, None | Some(ast::Distinct::All)) && !list.items.iter().any(Expr::has_aggregate);
+        let clauses = Clauses { order_by, sort_by: &s.sort_by, distribute_by: &s.distribute_by, cluster_by: &s.cluster_by, plain };
         let clause = Clause { name: "ORDER BY", ..SELECT_LIST };
         let aliases = Aliases::First(&list.items);
         let mut organization = ExprBinder::new(self, &mut pending, scope, clause)
@@ -134,9 +136,7 @@ impl Binder<'_> {
             .with_windows(&s.named_window)
             .organization(&clauses, &list.items)?;
 
-        if grouping.is_none()
-            && (having.is_some() || list.items.iter().chain(organization.exprs()).chain(&qualify).any(Expr::has_aggregate))
-        {
+        if grouping.is_none() && (having.is_some() || list.exprs().chain(organization.exprs()).chain(&qualify).any(Expr::has_aggregate)) {
             grouping = Some(Grouping::default());
         }
         match grouping {
@@ -151,8 +151,8 @@ impl Binder<'_> {
                 plan = attach(plan, pending.applies);
             }
         }
-        if let Some(generate) = list.generate.take() {
-            plan = generate.over(plan);
+        for generator in std::mem::take(&mut list.generators) {
+            plan = generator.over(plan);
         }
         (plan, organization) = windows(plan, &mut list, &mut qualify, organization)?;
         if let Some(condition) = qualify {

@@ -1,16 +1,18 @@
 //! The select list: stars, aliases, generators, names of unnamed columns.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use sqlparser::ast::{self, SelectItem, SelectItemQualifiedWildcardKind, Spanned, WildcardAdditionalOptions};
+use sqlparser::ast::{self, SelectItem, SelectItemQualifiedWildcardKind, Spanned, Visit, WildcardAdditionalOptions};
 
 use super::Binder;
+use super::aggregate::without_ids;
 use super::expr::{Aliases, Clause, ExprBinder, Pending};
 use super::naming::column_name;
 use super::parse::{location, name_parts};
 use super::scope::{At, Column, Scope};
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Location, Result};
-use crate::expr::Expr;
+use crate::expr::{Expr, ScalarFunction};
 use crate::logical::LogicalPlan;
 
 /// The bound select list.
@@ -20,11 +22,16 @@ pub(super) struct SelectList {
     pub items: Vec<Expr>,
     /// Where each item stands in the text.
     pub locations: Vec<Option<Location>>,
-    /// A generator in the list, and the columns that it makes.
-    pub generate: Option<Generator>,
+    /// The generators in the list, with the columns that they make.
+    pub generators: Vec<Generator>,
 }
 
 impl SelectList {
+    /// The items, and the calls of generators that some of them are.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.items.iter().chain(self.generators.iter().map(|g| &g.call))
+    }
+
     fn push(&mut self, item: Expr, at: Option<Location>) {
         self.items.push(item);
         self.locations.push(at);
@@ -69,7 +76,7 @@ impl<'a> Binder<'a> {
         pending: &'b mut Pending,
         items: &'s [Expr],
     ) -> ExprBinder<'b, 'a, 's> {
-        let clause = Clause { name: "the select list", aggregates: true, windows: true };
+        let clause = Clause { name: "the select list", aggregates: true, windows: true, generators: true };
         ExprBinder::new(self, pending, scope, clause).with_aliases(Aliases::Fallback(items)).with_windows(&s.named_window)
     }
 
@@ -82,14 +89,15 @@ impl<'a> Binder<'a> {
         pending: &mut Pending,
         list: &mut SelectList,
     ) -> Result<()> {
+        if is_nested_generator(e) {
+            let message = format!("The generator is not supported: nested in expressions \"{}\".", column_name(e));
+            return Err(Error::new(ErrorClass::UnsupportedGenerator, message)).at(e);
+        }
         let bound = self.select_binder(s, scope, pending, &list.items).expression(e)?;
         let at = location(e.span().start);
         if let Some(generator) = generated(&bound, names).map_err(|err| err.at(at))? {
-            if list.generate.is_some() {
-                return Err(Error::unsupported("More than one generator in a select list is not supported.").at(at));
-            }
             generator.output.iter().for_each(|c| list.push(Expr::Attribute(c.clone()), at));
-            list.generate = Some(generator);
+            list.generators.push(generator);
             return Ok(());
         }
         let item = match (bound, names) {
@@ -138,6 +146,40 @@ fn star(columns: Vec<(Arc<str>, Expr)>, options: &WildcardAdditionalOptions, lis
     Ok(())
 }
 
+/// Whether a generator is called within the expression, other than by the expression itself.
+fn is_nested_generator(e: &ast::Expr) -> bool {
+    #[derive(Default)]
+    struct Search {
+        below_top: bool,
+        /// Subqueries around; they have select lists of their own.
+        queries: usize,
+    }
+    impl ast::Visitor for Search {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+            self.queries += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+            self.queries -= 1;
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, e: &ast::Expr) -> ControlFlow<()> {
+            let generates =
+                |f: &ast::Function| ScalarFunction::from_name(&f.name.to_string().to_lowercase()).is_some_and(ScalarFunction::is_generator);
+            match e {
+                ast::Expr::Function(f) if self.below_top && self.queries == 0 && generates(f) => ControlFlow::Break(()),
+                ast::Expr::Nested(_) => ControlFlow::Continue(()),
+                _ => {
+                    self.below_top = true;
+                    ControlFlow::Continue(())
+                }
+            }
+        }
+    }
+    e.visit(&mut Search::default()).is_break()
+}
+
 /// A generator call and the columns that it makes.
 #[derive(Debug)]
 pub(super) struct Generator {
@@ -156,17 +198,27 @@ impl Generator {
 /// The expression as a generator, its columns under the names given; `None` for one that is none.
 ///
 /// # Errors
-/// `WrongArguments` for another number of names.
+/// `WrongArguments` for another number of names, `UnsupportedGenerator` for a generator within an expression.
 pub(super) fn generated(generator: &Expr, names: &[ast::Ident]) -> Result<Option<Generator>> {
-    let Expr::Function { function, args } = generator else { return Ok(None) };
-    if !function.is_generator() {
-        return Ok(None);
-    }
+    let generates = |e: &Expr| e.any(&mut |e| matches!(e, Expr::Function { function, .. } if function.is_generator()));
+    let (function, args) = match generator {
+        Expr::Function { function, args } if function.is_generator() && !args.iter().any(generates) => (function, args),
+        other if generates(other) => {
+            let shown = without_ids(&other.to_string());
+            let message = format!("The generator is not supported: nested in expressions \"{shown}\".");
+            return Err(Error::new(ErrorClass::UnsupportedGenerator, message));
+        }
+        _ => return Ok(None),
+    };
     let DataType::Struct(fields) = generator.data_type() else {
         return Err(Error::internal(format!("{generator} makes no columns")));
     };
     if !names.is_empty() && names.len() != fields.len() {
-        let message = format!("{} makes {} columns, but {} names are given.", function.name(), fields.len(), names.len());
+        let given = names.iter().map(|n| n.value.as_str()).collect::<Vec<_>>().join(",");
+        let message = format!(
+            "The number of aliases supplied in the AS clause does not match the number of columns output by the UDTF. Expected {} aliases, but got {given}.",
+            fields.len()
+        );
         return Err(Error::new(ErrorClass::WrongArguments, message));
     }
     let name = |i: usize| names.get(i).map(|n| n.value.as_str().into());

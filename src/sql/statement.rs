@@ -130,7 +130,7 @@ pub fn bind_expression(text: &str, columns: &[Attribute]) -> Result<Expr> {
         let columns: Vec<Column> = columns.iter().map(|a| Column { qualifier: vec![], attribute: a.clone(), hidden: false }).collect();
         let mut pending = Pending::default();
         let mut binder = Binder::new(&Nothing, &Settings::new());
-        let clause = Clause { name: "an expression", aggregates: true, windows: true };
+        let clause = Clause { name: "an expression", aggregates: true, windows: true, generators: true };
         let bound = ExprBinder::new(&mut binder, &mut pending, Scope::new(&columns, None), clause).expression(&expr)?;
         if !pending.applies.is_empty() || !pending.below.is_empty() || !binder.subqueries.is_empty() {
             return Err(Error::unsupported("Subqueries in an expression of the DataFrame API are not supported."));

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, NamedWindowExpr, Spanned, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType};
 
+use super::aggregate::same;
 use super::expr::ExprBinder;
 use super::order::sort_order;
 use super::parse::location;
@@ -298,13 +299,21 @@ pub(super) fn extract(mut input: LogicalPlan, exprs: Vec<Expr>) -> Result<(Logic
     Ok((input, out))
 }
 
+/// Takes computed keys and arguments out of the window calls in an expression.
+pub(super) fn prepare_calls(e: Expr, prepared: &mut Vec<Expr>) -> Expr {
+    e.replace(&mut |node| match node {
+        Expr::Window(w) => Ok(Expr::Window(Box::new(prepare(*w, prepared)))),
+        other => Err(other),
+    })
+}
+
 /// Takes computed keys and arguments out of a call, so that Window nodes work on columns.
 fn prepare(w: WindowExpr, prepared: &mut Vec<Expr>) -> WindowExpr {
     let mut column = |e: Expr| -> Expr {
         if matches!(e, Expr::Attribute(_)) || e.is_foldable() {
             return e;
         }
-        if let Some(known) = prepared.iter().find(|p| *p.unaliased() == e) {
+        if let Some(known) = prepared.iter().find(|p| same(p.unaliased(), &e)) {
             return Expr::Attribute(known.to_attribute());
         }
         let alias = Expr::Alias { expr: Box::new(e), name: format!("_w{}", prepared.len()).into(), id: ExprId::next() };
@@ -312,6 +321,14 @@ fn prepare(w: WindowExpr, prepared: &mut Vec<Expr>) -> WindowExpr {
         prepared.push(alias);
         Expr::Attribute(attribute)
     };
+    // To Spark the keys of ranks are arguments, which come first.
+    if let WindowFunction::Ranking { function: RankingFunction::Rank | RankingFunction::DenseRank | RankingFunction::PercentRank, .. } =
+        w.function
+    {
+        for key in &w.order_by {
+            column(key.expr.clone());
+        }
+    }
     let function = match w.function {
         WindowFunction::Aggregate(mut a) => {
             a.args = a.args.into_iter().map(&mut column).collect();

@@ -66,6 +66,9 @@ pub(super) const NAMES: &[&str] = &[
     "bit_xor",
     "try_sum",
     "try_avg",
+    "bitmap_construct_agg",
+    "bitmap_or_agg",
+    "bitmap_and_agg",
 ];
 
 /// The aggregate call of that name over coerced arguments; `None` when the name is no aggregate function. `count(*)` comes
@@ -200,6 +203,9 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
             let separator = if separator.is_null() { Scalar::string("") } else { separator };
             (ListAgg, [text, Expr::Literal(separator)].into_iter().chain(args).collect())
         }
+        "bitmap_construct_agg" => (BitmapConstruct, vec![implicit_cast(one(args)?, &DataType::Long)?]),
+        "bitmap_or_agg" => (BitmapOr, vec![implicit_cast(one(args)?, &DataType::Binary)?]),
+        "bitmap_and_agg" => (BitmapAnd, vec![implicit_cast(one(args)?, &DataType::Binary)?]),
         "max_by" | "min_by" => {
             check_count(&name, &args, 2, 2)?;
             if !args[1].data_type().is_orderable() {

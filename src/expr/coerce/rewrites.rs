@@ -3,7 +3,8 @@
 use super::functions::{call, check_count, constant, function, function_of, take};
 use super::{arithmetic, case, coalesce, comparison, explicit_cast, implicit_cast, logical_not};
 use crate::base::{DataType, Error, ErrorClass, Result, Scalar, calendar};
-use crate::expr::typing::literal_text;
+use crate::expr::evaluate::number_format::NumberFormat;
+use crate::expr::typing::{decimal_for_integral, literal_text};
 use crate::expr::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction, evaluate};
 
 /// Names written out as other expressions.
@@ -88,6 +89,17 @@ pub(super) const REWRITTEN: &[&str] = &[
     "current_catalog",
     "current_database",
     "current_schema",
+    "current_user",
+    "user",
+    "session_user",
+    "version",
+    "collation",
+    "when",
+    "to_char",
+    "to_varchar",
+    "to_number",
+    "try_to_number",
+    "convert_timezone",
 ];
 
 /// Names that stand for other expressions.
@@ -238,6 +250,43 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
                 _ => "default",
             }))
         }
+        "current_user" | "user" | "session_user" => {
+            check_count(name, &args, 0, 0)?;
+            let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|v| std::env::var(v).ok());
+            Expr::Literal(Scalar::string(user.unwrap_or_else(|| "root".into())))
+        }
+        "version" => {
+            check_count(name, &args, 0, 0)?;
+            Expr::Literal(Scalar::string(env!("CARGO_PKG_VERSION")))
+        }
+        "collation" => {
+            let [text] = take(name, args)?;
+            implicit_cast(text, &DataType::String)?;
+            Expr::Literal(Scalar::string("SYSTEM.BUILTIN.UTF8_BINARY"))
+        }
+        "when" => {
+            check_count(name, &args, 2, usize::MAX)?;
+            let (pairs, otherwise) = args.split_at(args.len() / 2 * 2);
+            case(pairs.chunks(2).map(|p| (p[0].clone(), p[1].clone())).collect(), otherwise.first().cloned())?
+        }
+        "to_char" | "to_varchar" => to_char(take(name, args)?)?,
+        "to_number" | "try_to_number" => {
+            let [text, format] = take(name, args)?;
+            let (text, function) = (implicit_cast(text, &DataType::String)?, ScalarFunction::from_name(name));
+            match (number_format(name, &format)?, function) {
+                (Some(format), Some(function)) => call(function, vec![text, format]),
+                _ => Expr::Literal(Scalar::Null(DataType::decimal(10, 0))),
+            }
+        }
+        "convert_timezone" => {
+            check_count(name, &args, 2, 3)?;
+            let here = (args.len() == 2).then(|| Expr::Literal(Scalar::string("UTC")));
+            let mut args: Vec<Expr> = here.into_iter().chain(args).collect();
+            let time = args.pop().ok_or_else(|| Error::internal("arguments were counted"))?;
+            let mut args = args.into_iter().map(|e| implicit_cast(e, &DataType::String)).collect::<Result<Vec<_>>>()?;
+            args.push(implicit_cast(time, &DataType::TimestampNtz)?);
+            call(ScalarFunction::ConvertTimezone, args)
+        }
         "arrays_zip" => {
             let mut pairs = vec![];
             for (i, e) in args.into_iter().enumerate() {
@@ -326,6 +375,50 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
 fn attempt_cast(args: Vec<Expr>, to: &DataType) -> Result<Expr> {
     let [e] = take("try_cast", args)?;
     explicit_cast(e, to, true)
+}
+
+/// `to_char(value, format)`, by the type of the value.
+fn to_char([value, format]: [Expr; 2]) -> Result<Expr> {
+    let number = match value.data_type() {
+        DataType::Date | DataType::Timestamp | DataType::TimestampNtz => return function("date_format", vec![value, format]),
+        DataType::Binary => {
+            let Scalar::String(encoding) = constant(&format)? else { return Ok(Expr::Literal(Scalar::Null(DataType::String))) };
+            return match encoding.to_ascii_lowercase().as_str() {
+                "base64" | "hex" => function(&encoding, vec![value]),
+                "utf-8" => function("decode", vec![value, Expr::Literal(Scalar::string("UTF-8"))]),
+                _ => Err(Error::new(ErrorClass::InvalidParameter, format!("`to_char` of bytes knows no format '{encoding}'."))),
+            };
+        }
+        DataType::Float => DataType::decimal(14, 7),
+        DataType::Double => DataType::decimal(30, 15),
+        DataType::String => DataType::decimal(38, 18),
+        DataType::Null => DataType::decimal(10, 0),
+        other => match decimal_for_integral(&other) {
+            Some((precision, scale)) => DataType::decimal(precision, scale),
+            None => {
+                let shown = other.to_string().to_uppercase();
+                let message = format!(
+                    "The first parameter of `to_char` requires the \"DECIMAL\" type, however \"{value}\" has the type \"{shown}\"."
+                );
+                return Err(Error::new(ErrorClass::TypeMismatch, message));
+            }
+        },
+    };
+    Ok(match number_format("to_char", &format)? {
+        Some(format) => call(ScalarFunction::ToChar, vec![explicit_cast(value, &number, false)?, format]),
+        None => Expr::Literal(Scalar::Null(DataType::String)),
+    })
+}
+
+/// A number format, checked; `None` for NULL.
+fn number_format(name: &str, format: &Expr) -> Result<Option<Expr>> {
+    let Scalar::String(text) = constant(format)? else { return Ok(None) };
+    let (precision, _) = NumberFormat::parse(&text)?.decimal();
+    if precision > 38 && name != "to_char" {
+        let message = format!("Decimal precision {precision} of the format '{text}' exceeds max precision 38.");
+        return Err(Error::new(ErrorClass::InvalidParameter, message));
+    }
+    Ok(Some(Expr::Literal(Scalar::String(text))))
 }
 
 /// `timestampadd(unit, n, timestamp)`.

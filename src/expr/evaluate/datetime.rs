@@ -14,6 +14,7 @@ use super::value::{Arg, Value, build, build_strings, extent, primitive, wrap};
 use crate::base::calendar::{
     self, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, civil_from_days, days_from_civil,
 };
+use crate::base::time_zone::TimeZone;
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
 
@@ -148,6 +149,24 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
                 date_pattern::format(micros, pattern.as_ref().map_or("yyyy-MM-dd HH:mm:ss", |p| p.at(i)), out).map(|()| true)
             })?
         }
+        FromUtcTimestamp | ToUtcTimestamp => {
+            let (t, zone) = (Arg::<Timestamps>::primitive(&args[0])?, Arg::string(&args[1])?);
+            let mut zones = Zones::default();
+            timestamp(build::<TimestampMicrosecondType>(&refs, n, |i| {
+                let zone = zones.get(zone.at(i))?;
+                let moved = if function == FromUtcTimestamp { zone.local(t.at(i)) } else { zone.instant(t.at(i)) };
+                moved.map(Some).ok_or_else(|| out_of_range("The result"))
+            })?)
+        }
+        ConvertTimezone => {
+            let [from, to] = [0, 1].map(|k| Arg::string(&args[k]));
+            let (from, to, t) = (from?, to?, Arg::<Timestamps>::primitive(&args[2])?);
+            let (mut sources, mut targets) = (Zones::default(), Zones::default());
+            Arc::new(build::<TimestampMicrosecondType>(&refs, n, |i| {
+                let (source, target) = (sources.get(from.at(i))?, targets.get(to.at(i))?);
+                source.instant(t.at(i)).and_then(|t| target.local(t)).map(Some).ok_or_else(|| out_of_range("The result"))
+            })?)
+        }
         MakeDate => {
             let [y, m, d] = [0, 1, 2].map(|k| Arg::<Ints>::primitive(&args[k]));
             let (y, m, d) = (y?, m?, d?);
@@ -268,6 +287,25 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
         other => return Err(Error::internal(format!("`{}` is no function of dates", other.name()))),
     };
     Ok(wrap(array, scalar))
+}
+
+/// The time zone that was asked for last, by its name.
+#[derive(Default)]
+struct Zones {
+    last: Option<(String, TimeZone)>,
+}
+
+impl Zones {
+    fn get(&mut self, name: &str) -> Result<TimeZone> {
+        match &self.last {
+            Some((known, zone)) if known == name => Ok(*zone),
+            _ => {
+                let zone = TimeZone::parse(name)?;
+                self.last = Some((name.to_string(), zone));
+                Ok(zone)
+            }
+        }
+    }
 }
 
 /// Years of dates: neighbouring dates tend to fall in one year, whose bounds are then all that is compared.

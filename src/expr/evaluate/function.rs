@@ -1,14 +1,16 @@
 //! Calls of named functions: arguments evaluated, then the family that knows the function.
 
 use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use arrow::array::{Array, Float64Array, Int32Array, Int64Array, PrimitiveArray};
+use arrow::array::{Array, Float64Array, Int32Array, Int64Array, PrimitiveArray, StringViewArray};
 use arrow::datatypes::Int64Type;
 
 use super::value::{Value, booleans, extent, strings, wrap};
 use super::{
-    Rows, bloom, bytes, collections, datetime, format, hash, higher_order, json, maps, maths, regex, strings as texts, url, words,
+    Rows, bloom, bytes, collections, datetime, format, hash, higher_order, json, maps, maths, number_format, regex, strings as texts, url,
+    words,
 };
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::{Expr, ScalarFunction};
@@ -25,6 +27,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         Hex | Unhex | Base64 | UnBase64 | Md5 | Sha1Digest | Sha2Digest | Crc32 | Encode | Decode | IsValidUtf8 | MakeValidUtf8
         | ValidateUtf8 | TryValidateUtf8 | BitmapCount => bytes::evaluate(function, &values, rows.count),
         Soundex | Quote | LuhnCheck | Mask | Conv | Elt => words::evaluate(function, &values, rows.count),
+        ToChar | ToNumber | TryToNumber => number_format::evaluate(function, &values, &whole.data_type(), rows.count),
         FormatString | FormatNumber => format::evaluate(function, &values, &types(), rows.count),
         ParseUrl | TryParseUrl | UrlEncode | UrlDecode | TryUrlDecode => url::evaluate(function, &values, rows.count),
         Substring | Left | Right | Upper | Lower | Trim | LTrim | RTrim | Length | OctetLength | BitLength | ConcatWs | Replace
@@ -33,10 +36,9 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         Concat | Reverse if matches!(whole.data_type(), DataType::String) => texts::evaluate(function, &values, rows.count),
         Abs | Sign | Ceil | Floor | Round | BRound | Rint | Sqrt | Cbrt | Exp | Expm1 | Ln | Log10 | Log2 | Log1p | Log | Power | Sin
         | Cos | Tan | Cot | Asin | Acos | Atan | Atan2 | Sinh | Cosh | Tanh | Degrees | Radians | Hypot | Greatest | Least | PMod
-        | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | BitCount | Factorial | Asinh
-        | Acosh | Atanh | Sec | Csc | BitGet | WidthBucket | BitmapBitPosition | BitmapBucketNumber | NormalizeFloat => {
-            maths::evaluate(function, &values, &types(), &whole.data_type(), rows.count)
-        }
+        | IsNaN | NaNvl | BitAnd | BitOr | BitXor | BitNot | ShiftLeft | ShiftRight | ShiftRightUnsigned | LeftShift | RightShift
+        | RightShiftUnsigned | BitCount | Factorial | Asinh | Acosh | Atanh | Sec | Csc | BitGet | WidthBucket | BitmapBitPosition
+        | BitmapBucketNumber | NormalizeFloat => maths::evaluate(function, &values, &types(), &whole.data_type(), rows.count),
         Year
         | Quarter
         | Month
@@ -77,6 +79,9 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         | TimestampMillis
         | TimestampMicros
         | FromUnixTime
+        | FromUtcTimestamp
+        | ToUtcTimestamp
+        | ConvertTimezone
         | SubtractDates
         | SubtractTimestamps
         | TimeAdd
@@ -90,6 +95,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         | MakeDayTimeInterval
         | MakeYearMonthInterval => datetime::evaluate(function, &values, rows.count),
         Rand => random(&values, rows.count),
+        Uuid => Ok(Value::Array(Arc::new((0..rows.count).map(|_| uuid()).collect::<StringViewArray>()))),
         Hash => {
             let (n, scalar) = extent(&values.iter().collect::<Vec<_>>(), rows.count);
             let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;
@@ -149,6 +155,18 @@ fn raise(function: ScalarFunction, args: &[Value], rows: usize) -> Result<Value>
 thread_local! {
     /// State of `rand()` without a seed, and calls made of `rand(seed)`.
     static RANDOM: Cell<u64> = Cell::new(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64));
+}
+
+/// A random UUID in its usual form.
+fn uuid() -> Option<String> {
+    let mut bytes = [0u8; 16];
+    for half in bytes.chunks_exact_mut(8) {
+        half.copy_from_slice(&RandomState::new().hash_one(0).to_le_bytes());
+    }
+    bytes[6] = bytes[6] & 0x0F | 0x40;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
 /// Uniform doubles in [0, 1) (SplitMix64). A seed makes each batch start anew from it.

@@ -95,7 +95,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], types: &[DataTy
             ArrowType::Int32 => Arc::new(primitive::<Int32Type>(args[0].inner())?.unary::<_, Int32Type>(|v| !v)),
             _ => Arc::new(primitive::<Int64Type>(args[0].inner())?.unary::<_, Int64Type>(|v| !v)),
         },
-        ShiftLeft | ShiftRight | ShiftRightUnsigned => shift(function, args, n)?,
+        ShiftLeft | ShiftRight | ShiftRightUnsigned | LeftShift | RightShift | RightShiftUnsigned => shift(function, args, n)?,
         BitCount => {
             let wide = arrow::compute::cast(args[0].inner(), &ArrowType::Int64)?;
             Arc::new(primitive::<Int64Type>(&wide)?.unary::<_, Int32Type>(|v| v.count_ones() as i32))
@@ -235,8 +235,8 @@ fn shift(function: ScalarFunction, args: &[Value], rows: usize) -> Result<ArrayR
             Arc::new(build::<$t>(&refs, rows, |i| {
                 let (v, by) = (a.at(i), by.at(i) as u32);
                 Ok(Some(match function {
-                    ScalarFunction::ShiftLeft => v.wrapping_shl(by),
-                    ScalarFunction::ShiftRight => v.wrapping_shr(by),
+                    ScalarFunction::ShiftLeft | ScalarFunction::LeftShift => v.wrapping_shl(by),
+                    ScalarFunction::ShiftRight | ScalarFunction::RightShift => v.wrapping_shr(by),
                     _ => (v as $unsigned).wrapping_shr(by) as _,
                 }))
             })?)

@@ -28,6 +28,7 @@ mod logic;
 mod maps;
 mod maths;
 mod nested;
+pub(crate) mod number_format;
 mod regex;
 mod rounding;
 pub mod scalar;

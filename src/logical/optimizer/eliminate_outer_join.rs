@@ -56,6 +56,9 @@ mod tests {
         ] {
             assert_rewrites(apply, filtered(join(from), condition.clone()), &filtered(join(to), condition));
         }
+        let zero_for_null = greater(crate::expr::Expr::Coalesce(vec![column(&u, "b"), int(0)]), 0);
+        let plan = |j| filtered(join(j), zero_for_null.clone());
+        assert_rewrites(apply, plan(JoinType::LeftOuter), &plan(JoinType::Inner));
     }
 
     #[test]

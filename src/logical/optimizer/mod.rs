@@ -39,6 +39,7 @@ mod push_predicate_subqueries;
 mod push_predicate_through_join;
 mod push_predicate_through_non_join;
 mod remove_noop_operators;
+mod remove_redundant_aggregates;
 mod reorder_join;
 mod reorder_join_first;
 mod replace_distinct_with_aggregate;
@@ -51,6 +52,7 @@ mod simplify_conditionals;
 mod support;
 #[cfg(test)]
 pub(super) mod testing;
+mod transpose_window;
 mod update_attribute_nullability;
 
 use super::{BoundQuery, LogicalPlan};
@@ -99,6 +101,8 @@ static OPERATOR_RULES: &[Rule] = rules![
     column_pruning "ColumnPruning",
     collapse_project "CollapseProject",
     collapse_repartition "CollapseRepartition",
+    transpose_window "TransposeWindow",
+    remove_redundant_aggregates "RemoveRedundantAggregates",
     remove_noop_operators "RemoveNoopOperators",
     eliminate_sorts "EliminateSorts",
     propagate_empty_relation "PropagateEmptyRelation",

@@ -1,6 +1,6 @@
 //! PropagateEmptyRelation: what operators make of inputs without rows.
 
-use super::support::{alias_as, attribute, attributes, boolean, empty_relation, is_empty_relation, project};
+use super::support::{alias_as, attribute, attributes, boolean, empty_relation, is_empty_relation, project, substitute};
 use crate::base::{Attribute, Result, Scalar, Settings};
 use crate::expr::Expr;
 use crate::logical::{Join, JoinType, LogicalPlan};
@@ -68,10 +68,31 @@ fn union(inputs: Vec<LogicalPlan>, output: Vec<Attribute>) -> LogicalPlan {
         0 => empty_relation(output),
         1 => {
             let only = inputs.swap_remove(0);
-            let list = only.output().iter().zip(&output).map(|(from, to)| alias_as(attribute(from), to)).collect();
-            project(list, only)
+            let names = only.output().into_iter().zip(output).collect::<Vec<_>>();
+            renamed(only, &names)
         }
         _ => LogicalPlan::Union { inputs, output },
+    }
+}
+
+/// A plan whose columns are called otherwise: where they are computed, if nothing but filters is above.
+fn renamed(plan: LogicalPlan, names: &[(Attribute, Attribute)]) -> LogicalPlan {
+    let list = |items: &[Expr]| items.iter().zip(names).map(|(e, (_, to))| alias_as(e.unaliased().clone(), to)).collect();
+    match plan {
+        LogicalPlan::Filter { condition, input } if renamable(&input) => {
+            let map = names.iter().map(|(from, to)| (from.id, attribute(to))).collect();
+            LogicalPlan::Filter { condition: substitute(condition, &map), input: Box::new(renamed(*input, names)) }
+        }
+        LogicalPlan::Project { list: items, input } => LogicalPlan::Project { list: list(&items), input },
+        LogicalPlan::Aggregate { grouping, list: items, input } => LogicalPlan::Aggregate { grouping, list: list(&items), input },
+        other => project(names.iter().map(|(from, to)| alias_as(attribute(from), to)).collect(), other),
+    }
+}
+
+fn renamable(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Filter { input, .. } => renamable(input),
+        other => matches!(other, LogicalPlan::Project { .. } | LogicalPlan::Aggregate { .. }),
     }
 }
 
@@ -101,6 +122,18 @@ mod tests {
         let after = applied(apply, plan);
         assert!(matches!(&after, LogicalPlan::Project { .. }));
         assert_eq!(after.output(), output);
+    }
+
+    #[test]
+    fn what_is_left_of_a_union_is_renamed_where_it_is_computed() {
+        let (t, u) = (table("t", 10), table("u", 10));
+        let a = column(&t, "a");
+        let total = named(sum(column(&t, "b")), "total");
+        let groups = filtered(grouped(vec![a.clone()], vec![a.clone(), total.clone()], t.clone()), greater(a.clone(), 1));
+        let output: Vec<_> = groups.output().iter().map(|a| a.fresh()).collect();
+        let plan = LogicalPlan::Union { inputs: vec![groups, empty_relation(u.output()[..2].to_vec())], output: output.clone() };
+        let list = vec![alias_as(a.clone(), &output[0]), alias_as(total.unaliased().clone(), &output[1])];
+        assert_rewrites(apply, plan, &filtered(grouped(vec![a], list, t), greater(attribute(&output[0]), 1)));
     }
 
     #[test]

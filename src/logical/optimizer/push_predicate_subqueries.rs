@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::push_down_predicates;
 use super::support::attribute;
-use crate::base::{ExprId, Result, Settings};
+use crate::base::{Attribute, ExprId, Result, Settings};
 use crate::expr::Expr;
 use crate::logical::plan::{Apply, Join};
 use crate::logical::{JoinHint, JoinType, LogicalPlan, SubqueryKind};
@@ -20,12 +20,9 @@ pub fn apply(plan: LogicalPlan, settings: &Settings) -> Result<LogicalPlan> {
     let plan = push_down_predicates::apply(plan, settings)?;
     plan.transform_up(&mut |node| {
         Ok(match node {
-            LogicalPlan::Filter { condition, input } => match *input {
-                LogicalPlan::Apply(a) => match (Question { condition, apply: a }).push() {
-                    Ok(plan) => plan,
-                    Err(question) => question.over(),
-                },
-                other => LogicalPlan::Filter { condition, input: Box::new(other) },
+            LogicalPlan::Filter { condition, input } => match Question::of(condition, *input) {
+                Ok(question) => question.push().unwrap_or_else(|question| question.over()),
+                Err(plan) => *plan,
             },
             other => other,
         })
@@ -36,32 +33,68 @@ fn has_apply(plan: &LogicalPlan) -> bool {
     matches!(plan, LogicalPlan::Apply(_)) || stacker::maybe_grow(64 * 1024, 1024 * 1024, || plan.children().into_iter().any(has_apply))
 }
 
-/// A filter over the answer of a subquery.
+/// A filter over the answers of subqueries.
 struct Question {
     condition: Expr,
-    apply: Apply,
+    /// From the innermost to the outermost; the inputs stand for nothing.
+    applies: Vec<Apply>,
+    input: LogicalPlan,
 }
 
 impl Question {
+    /// Takes a filter apart; gives it back where it asks no subquery.
+    fn of(condition: Expr, mut input: LogicalPlan) -> std::result::Result<Self, Box<LogicalPlan>> {
+        let asked = condition.references();
+        let mut applies = vec![];
+        loop {
+            input = match input {
+                LogicalPlan::Apply(a) if asked.contains(&a.kind.output().id) => {
+                    let below = *a.input;
+                    applies.push(Apply { input: Box::new(LogicalPlan::OneRowRelation), ..a });
+                    below
+                }
+                other => {
+                    input = other;
+                    break;
+                }
+            };
+        }
+        applies.reverse();
+        let question = Question { condition, applies, input };
+        if question.applies.is_empty() { Err(Box::new(question.over())) } else { Ok(question) }
+    }
+
     fn over(self) -> LogicalPlan {
-        LogicalPlan::Filter { condition: self.condition, input: Box::new(LogicalPlan::Apply(self.apply)) }
+        let input = self.applies.into_iter().fold(self.input, |input, a| LogicalPlan::Apply(Apply { input: Box::new(input), ..a }));
+        LogicalPlan::Filter { condition: self.condition, input: Box::new(input) }
+    }
+
+    fn answers(&self) -> impl Iterator<Item = &Attribute> {
+        self.applies.iter().map(|a| a.kind.output())
     }
 
     /// The columns of the input that it is about.
     fn uses(&self) -> BTreeSet<ExprId> {
         let mut ids = self.condition.references();
-        ids.remove(&self.apply.kind.output().id);
-        ids.extend(self.apply.outer.iter().map(|a| a.id));
-        if let SubqueryKind::In { values, .. } = &self.apply.kind {
-            ids.extend(values.iter().flat_map(Expr::references));
+        for apply in &self.applies {
+            ids.extend(apply.outer.iter().map(|a| a.id));
+            if let SubqueryKind::In { values, .. } = &apply.kind {
+                ids.extend(values.iter().flat_map(Expr::references));
+            }
         }
+        self.answers().for_each(|answer| {
+            ids.remove(&answer.id);
+        });
         ids
+    }
+
+    fn with_input(&self, input: LogicalPlan) -> Self {
+        Question { condition: self.condition.clone(), applies: self.applies.clone(), input }
     }
 
     /// With another input, where it may move on.
     fn moved_to(&self, input: LogicalPlan) -> LogicalPlan {
-        let moved = Question { condition: self.condition.clone(), apply: Apply { input: Box::new(input), ..self.apply.clone() } };
-        moved.push().unwrap_or_else(|question| question.over())
+        self.with_input(input).push().unwrap_or_else(|question| question.over())
     }
 
     /// The plan with the question further down; the question itself where it must stay.
@@ -71,8 +104,7 @@ impl Question {
         if uses.is_empty() || !self.condition.is_deterministic() {
             return Err(Box::new(self));
         }
-        let answer = self.apply.kind.output();
-        let below = match self.apply.input.as_ref() {
+        let below = match &self.input {
             LogicalPlan::Join(j) if j.hint == JoinHint::default() => {
                 let (to_left, to_right) = match j.join_type {
                     JoinType::Inner | JoinType::Cross => (true, true),
@@ -91,28 +123,23 @@ impl Question {
             }
             // Past other questions, if something below them lets it on.
             LogicalPlan::Filter { condition, input } => {
-                let LogicalPlan::Apply(other) = input.as_ref() else { return Err(Box::new(self)) };
+                let Ok(other) = Question::of(condition.clone(), (**input).clone()) else { return Err(Box::new(self)) };
                 if !uses.is_subset(&other.input.output_set()) {
                     return Err(Box::new(self));
                 }
-                let moved =
-                    Question { condition: self.condition.clone(), apply: Apply { input: other.input.clone(), ..self.apply.clone() } };
-                match moved.push() {
-                    Ok(plan) => {
-                        let apply = Apply { input: Box::new(plan), ..other.clone() };
-                        LogicalPlan::Filter { condition: condition.clone(), input: Box::new(LogicalPlan::Apply(apply)) }
-                    }
+                match self.with_input(other.input.clone()).push() {
+                    Ok(plan) => other.with_input(plan).over(),
                     Err(_) => return Err(Box::new(self)),
                 }
             }
             LogicalPlan::Project { list, input } if list.iter().all(|e| matches!(e, Expr::Attribute(_))) => {
-                let list = list.iter().cloned().chain([attribute(answer)]).collect();
+                let list = list.iter().cloned().chain(self.answers().map(attribute)).collect();
                 return Ok(LogicalPlan::Project { list, input: Box::new(self.moved_to((**input).clone())) });
             }
             _ => return Err(Box::new(self)),
         };
         // Columns in the order they had.
-        let list = self.apply.input.output().iter().chain([answer]).map(attribute).collect();
+        let list = self.input.output().iter().chain(self.answers()).map(attribute).collect();
         Ok(LogicalPlan::Project { list, input: Box::new(below) })
     }
 }
@@ -120,7 +147,7 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Attribute, DataType};
+    use crate::base::DataType;
     use crate::logical::optimizer::testing::*;
 
     fn question(input: LogicalPlan, key: Expr) -> LogicalPlan {
@@ -146,5 +173,21 @@ mod tests {
         let LogicalPlan::Join(j) = input.as_ref() else { panic!("{after:?}") };
         assert_eq!(*j.left, t);
         assert!(matches!(*j.right, LogicalPlan::Filter { .. }));
+    }
+
+    #[test]
+    fn subqueries_of_one_condition_move_together() {
+        let (t, u) = (table("t", 10), table("u", 10));
+        let joined = inner_join(t.clone(), u.clone(), equals(column(&t, "a"), column(&u, "a")));
+        let LogicalPlan::Filter { condition: first, input } = question(joined, column(&u, "b")) else { panic!() };
+        let LogicalPlan::Filter { condition: second, input } = question(*input, column(&u, "c")) else { panic!() };
+        let plan = filtered(*input, Expr::Or(Box::new(first), Box::new(second)));
+        let mut cluster = Settings::new();
+        cluster.set("planner.profile", "cluster").unwrap();
+        let after = apply(plan.clone(), &cluster).unwrap();
+        assert_eq!(after.output(), plan.output());
+        let j = joins(&after)[0].clone();
+        assert_eq!(*j.left, t);
+        assert!(matches!(*j.right, LogicalPlan::Filter { .. }), "{j:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::{Attribute, DataType, ExprId, Result, Scalar};
-use crate::expr::{AggregateFunction, ComparisonOp, Expr, ScalarFunction};
+use crate::expr::{AggregateFunction, ComparisonOp, Expr, ScalarFunction, evaluate};
 use crate::logical::{Join, JoinHint, JoinType, LogicalPlan};
 
 pub fn attribute(a: &Attribute) -> Expr {
@@ -245,6 +245,18 @@ pub fn rejects_nulls(condition: &Expr, ids: &BTreeSet<ExprId>) -> bool {
         Expr::Or(l, r) => rejects_nulls(l, ids) && rejects_nulls(r, ids),
         Expr::IsNotNull(e) => is_null_when(e, ids),
         Expr::Not(e) if matches!(**e, Expr::IsNull(_)) => e.children().first().is_some_and(|e| is_null_when(e, ids)),
-        other => is_false(other) || is_null_when(other, ids),
+        other => is_false(other) || is_null_when(other, ids) || fails_over_nulls(other, ids),
     }
+}
+
+/// Whether a condition on attributes in `ids` alone comes out false or NULL when all of them are NULL.
+fn fails_over_nulls(condition: &Expr, ids: &BTreeSet<ExprId>) -> bool {
+    if !refers_only_to(condition, ids) || !condition.is_deterministic() {
+        return false;
+    }
+    let nulls = condition.clone().replace(&mut |e| match e {
+        Expr::Attribute(a) => Ok(Expr::Literal(Scalar::Null(a.data_type))),
+        other => Err(other),
+    });
+    nulls.is_foldable() && matches!(evaluate::fold(&nulls), Ok(Scalar::Boolean(false) | Scalar::Null(_)))
 }

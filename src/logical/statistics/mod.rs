@@ -4,6 +4,7 @@
 //! Where a table's row count is unknown, its size is propagated instead. Plans under `sql.cbo.enabled=false` go by [`size_in_bytes`].
 
 mod cardinality;
+mod distinct_keys;
 mod selectivity;
 mod size_in_bytes;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 pub use cardinality::{EquiJoin, KeyColumn, key_column};
+pub use distinct_keys::{is_unique, meets_once};
 pub use selectivity::{over_both as selectivity_over_both, selectivity};
 pub use size_in_bytes::size_in_bytes;
 

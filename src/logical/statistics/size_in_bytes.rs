@@ -1,8 +1,8 @@
 //! How many bytes a plan yields, judged by the sizes of its files alone: what Spark goes by without its cost-based optimizer.
 //!
-//! Rows are never counted: a filter leaves the size as it is, a join multiplies both. Only the widths of rows matter.
+//! Rows are never counted: a filter leaves the size as it is, a join multiplies both (or adds them, where one side's keys are unique). Only the widths of rows matter.
 
-use super::{row_size, row_size_of_fields};
+use super::{meets_once, row_size, row_size_of_fields};
 use crate::base::Attribute;
 use crate::logical::{JoinType, LogicalPlan};
 
@@ -27,6 +27,11 @@ fn size_of_node(plan: &LogicalPlan) -> f64 {
         LogicalPlan::Limit { limit: Some(n), .. } => row_size(&plan.output()) * *n as f64,
         LogicalPlan::Join(j) => match j.join_type {
             JoinType::LeftSemi | JoinType::LeftAnti | JoinType::NullAwareAnti => size_in_bytes(&j.left),
+            JoinType::Inner | JoinType::LeftOuter | JoinType::RightOuter | JoinType::FullOuter
+                if matches!(meets_once(j), (true, _) | (_, true)) =>
+            {
+                size_in_bytes(&j.left) + size_in_bytes(&j.right)
+            }
             JoinType::Inner
             | JoinType::Cross
             | JoinType::LeftOuter

@@ -83,3 +83,24 @@ fn ranges_are_exact() {
     let after = estimate(&range);
     assert_eq!((after.row_count, after.columns[&output.id].max.clone()), (Some(3.0), Some(Scalar::Long(9))));
 }
+
+#[test]
+fn sizes_alone_multiply_in_joins_unless_one_side_is_unique() {
+    let (t, u) = (keyed_table("t", 1000, 1000), keyed_table("u", 1000, 1000));
+    let size = 1000.0 * 24.0;
+    assert_eq!(size_in_bytes(&t), size);
+    assert_eq!(size_in_bytes(&filtered(t.clone(), equals(column(&t, "a"), int(7)))), size);
+    let on = |l: &LogicalPlan, r: &LogicalPlan| equals(column(l, "a"), column(r, "a"));
+    assert_eq!(size_in_bytes(&inner_join(t.clone(), u.clone(), on(&t, &u))), size * size);
+    let once = grouped(vec![column(&u, "a")], vec![column(&u, "a")], u.clone());
+    let groups = size_in_bytes(&once);
+    assert_eq!(groups, size / 2.0);
+    assert_eq!(size_in_bytes(&inner_join(t.clone(), once.clone(), on(&t, &once))), size + groups);
+    assert_eq!(size_in_bytes(&inner_join(t.clone(), once.clone(), equals(column(&t, "a"), int(1)))), size * groups);
+    let output: Vec<_> = t.output().iter().map(|a| a.fresh()).collect();
+    let both = LogicalPlan::Union { inputs: vec![t.clone(), u.clone()], output };
+    assert_eq!(size_in_bytes(&both), 2.0 * size);
+    assert_eq!(size_in_bytes(&LogicalPlan::Limit { limit: Some(10), offset: 0, input: Box::new(both) }), 10.0 * 32.0);
+    let narrow = LogicalPlan::Project { list: vec![column(&t, "a")], input: Box::new(t) };
+    assert_eq!(size_in_bytes(&narrow), size / 2.0);
+}

@@ -10,6 +10,7 @@ use arrow::datatypes::{
     IntervalUnit, IntervalYearMonthType, TimeUnit,
 };
 
+use super::bitmap::Bitmaps;
 use super::bloom::Bloom;
 use super::gather::{Collect, Pick};
 use super::min_max::min_max;
@@ -84,6 +85,7 @@ pub fn accumulator(primitive: Accumulate, input: &DataType, output: &DataType) -
         Accumulate::First | Accumulate::FirstIgnoreNulls => Box::new(Pick::new(output, false, primitive == Accumulate::FirstIgnoreNulls)),
         Accumulate::Last | Accumulate::LastIgnoreNulls => Box::new(Pick::new(output, true, primitive == Accumulate::LastIgnoreNulls)),
         Accumulate::BloomFilter { bits, hashes } => Box::new(Bloom::new(bits, hashes)),
+        Accumulate::BitmapOr | Accumulate::BitmapAnd => Box::new(Bitmaps::new(primitive == Accumulate::BitmapAnd)),
         Accumulate::CollectList => Box::new(Collect::new(output, false, false)?),
         Accumulate::CollectSet => Box::new(Collect::new(output, true, false)?),
         Accumulate::ConcatList => Box::new(Collect::new(output, false, true)?),

@@ -4,6 +4,7 @@
 //! Partial mode); with keys, empty input gives no rows. NULL keys form a group. Float keys are normalised by the planner.
 
 mod accumulators;
+mod bitmap;
 mod bloom;
 mod gather;
 mod group_keys;

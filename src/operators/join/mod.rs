@@ -24,7 +24,7 @@ use crate::logical::JoinType;
 use crate::logical::plan::join_output;
 
 use super::plan::map_list;
-use super::properties::{Distribution, Partitioning, ProvidedOrder, expand_through_keys};
+use super::properties::{Distribution, Partitioning, ProvidedOrder, expand_through_keys, ordering_satisfies};
 use super::{BroadcastMode, SparkPlan};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,21 +177,25 @@ impl SortMergeJoin {
     }
 
     /// By the keys; an inner join's output is ordered by either side's.
-    pub fn output_ordering(&self) -> Vec<ProvidedOrder> {
-        let by = |keys: &[Expr]| keys.iter().map(|k| SortOrder::ascending(k.clone()).into()).collect();
+    pub fn output_ordering(&self, children: &[Arc<SparkPlan>]) -> Vec<ProvidedOrder> {
+        let left = || key_ordering(&self.left_keys, children[0].output_ordering());
+        let right = || key_ordering(&self.right_keys, children[1].output_ordering());
         match self.join_type {
             JoinType::Inner | JoinType::Cross => {
-                let pair = |(l, r): (&Expr, &Expr)| ProvidedOrder { order: SortOrder::ascending(l.clone()), same: vec![r.clone()] };
-                self.left_keys.iter().zip(&self.right_keys).map(pair).collect()
+                let pair = |(l, r): (ProvidedOrder, ProvidedOrder)| {
+                    let same = l.same.into_iter().chain([r.order.expr]).chain(r.same).collect();
+                    ProvidedOrder { order: l.order, same }
+                };
+                left().into_iter().zip(right()).map(pair).collect()
             }
-            JoinType::RightOuter => by(&self.right_keys),
+            JoinType::RightOuter => right(),
             JoinType::FullOuter => vec![],
             JoinType::LeftOuter
             | JoinType::LeftSemi
             | JoinType::LeftAnti
             | JoinType::NullAwareAnti
             | JoinType::Existence(_)
-            | JoinType::LeftSingle => by(&self.left_keys),
+            | JoinType::LeftSingle => left(),
         }
     }
 
@@ -236,6 +240,19 @@ impl NestedLoopJoin {
     pub fn output_ordering(&self, children: &[Arc<SparkPlan>]) -> Vec<ProvidedOrder> {
         if self.streams() { children[self.build.stream().index()].output_ordering() } else { vec![] }
     }
+}
+
+/// The order by keys of rows in the order `provided`, with what else goes up with a key.
+fn key_ordering(keys: &[Expr], provided: Vec<ProvidedOrder>) -> Vec<ProvidedOrder> {
+    let required: Vec<SortOrder> = keys.iter().cloned().map(SortOrder::ascending).collect();
+    if !ordering_satisfies(&provided, &required) {
+        return required.into_iter().map(ProvidedOrder::from).collect();
+    }
+    let with_others = |(order, p): (SortOrder, ProvidedOrder)| {
+        let same = std::iter::once(p.order.expr).chain(p.same).filter(|e| *e != order.expr).collect();
+        ProvidedOrder { order, same }
+    };
+    required.into_iter().zip(provided).map(with_others).collect()
 }
 
 /// Rows of equal keys in the same partition number on both sides.

@@ -81,7 +81,10 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<A
         | AggregateFunction::MinBy
         | AggregateFunction::Percentile
         | AggregateFunction::PercentileDisc => {}
-        AggregateFunction::BloomFilter => return Err(Error::unsupported("Bloom filters as window functions")),
+        AggregateFunction::BloomFilter
+        | AggregateFunction::BitmapConstruct
+        | AggregateFunction::BitmapOr
+        | AggregateFunction::BitmapAnd => return Err(Error::unsupported(format!("`{}` as a window function", call.function.name()))),
     }
     let description = describe(call)?;
     let mut columns = Vec::with_capacity(description.buffers.len());
@@ -121,6 +124,8 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames)
         Accumulate::PairMoments => moments::of_frames(moments::Source::Pairs, input, &buffer.data_type.to_arrow(), frames.ranges()),
         Accumulate::BitAnd | Accumulate::BitOr | Accumulate::BitXor => bits(buffer.update, input, frames),
         Accumulate::BloomFilter { .. }
+        | Accumulate::BitmapOr
+        | Accumulate::BitmapAnd
         | Accumulate::First
         | Accumulate::FirstIgnoreNulls
         | Accumulate::Last

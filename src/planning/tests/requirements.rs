@@ -171,3 +171,21 @@ fn projections_rename_what_is_known() {
     let projected = crate::operators::properties::project_ordering(provided, std::slice::from_ref(&renamed));
     assert_eq!(projected, [order(x)]);
 }
+
+#[test]
+fn a_union_of_inputs_partitioned_alike_is_not_shuffled() {
+    let (t, u) = (Table::kvs("t", 1 << 40), Table::kvs("u", 1 << 40));
+    let groups = |t: &Table| aggregate(vec![t.col("k")], vec![t.col("k"), alias(sum(t.col("v")), "s")], t.plan.clone());
+    let totals = |inputs: Vec<LogicalPlan>, by: usize| {
+        let output: Vec<Attribute> = inputs[0].output().iter().map(Attribute::fresh).collect();
+        let (key, s) = (Expr::Attribute(output[by].clone()), Expr::Attribute(output[1].clone()));
+        let union = LogicalPlan::Union { inputs, output };
+        shape(aggregate(vec![key.clone()], vec![key, alias(sum(s), "total")], union), &cluster(&[]))
+    };
+    let alike = totals(vec![groups(&t), groups(&u)], 0);
+    assert!(alike.starts_with("HashAggregate\n HashAggregate\n  Union\n"), "{alike}");
+    let by_another_column = totals(vec![groups(&t), groups(&u)], 1);
+    assert!(by_another_column.starts_with("HashAggregate\n Exchange\n"), "{by_another_column}");
+    let one_is_not = totals(vec![groups(&t), project(vec![u.col("k"), u.col("v")], u.plan.clone())], 0);
+    assert!(one_is_not.starts_with("HashAggregate\n Exchange\n"), "{one_is_not}");
+}

@@ -95,6 +95,10 @@ fn equal_exchanges_run_once() {
     assert!(text.contains("*(4) Sort") && text.starts_with("*(5)") && !text.contains("*(3)"), "{text}");
     assert!(!explained(same, &cluster(&[("sql.exchange.reuse", "false")])).contains("Reused"));
     assert!(!explained(query(eq(t.col("k"), u.col("v"))), &cluster(&[])).contains("Reused"));
+    // The order of conjuncts changes nothing.
+    let bounded = |t: &Table, last: &str, first: &str| filter(all([first, last].map(|c| gt(t.col(c), int(1)))), t.plan.clone());
+    let turned = join(bounded(&t, "k", "v"), bounded(&u, "v", "k"), JoinType::Inner, Some(eq(t.col("k"), u.col("k"))));
+    assert!(explained(turned, &cluster(&[])).contains("ReusedExchange"));
 }
 
 #[test]
