@@ -135,6 +135,8 @@ fn answers_are_the_same_and_fewer_files_are_read() -> Result<()> {
             ("SELECT v FROM fact JOIN dim ON fact.day = dim.day WHERE dim.name = 'nobody'", 0),
             // Values are known before: no join.
             ("SELECT v FROM fact WHERE day = (SELECT max(day) FROM dim WHERE q = 1)", 1),
+            ("SELECT v FROM fact WHERE EXISTS (SELECT 1 FROM dim WHERE q = 9)", 0),
+            ("SELECT v FROM fact WHERE EXISTS (SELECT 1 FROM dim WHERE q = 1)", 10),
             // Nothing to go by, or a side that must stay whole.
             ("SELECT v, name FROM fact JOIN dim ON fact.day = dim.day", 10),
             ("SELECT v, name FROM fact LEFT JOIN dim ON fact.day = dim.day AND dim.q = 1", 10),

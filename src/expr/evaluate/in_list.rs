@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{concat, or_kleene};
+use arrow::compute::or_kleene;
 use arrow::datatypes::{
     ArrowNativeType, DataType as ArrowType, Date32Type, Decimal64Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType,
@@ -12,8 +12,8 @@ use arrow::datatypes::{
 use hashbrown::HashSet;
 
 use super::value::{Value, booleans, wrap};
-use super::{Rows, comparison, logic};
-use crate::base::Result;
+use super::{Rows, comparison, logic, scalar};
+use crate::base::{DataType, Result, Scalar};
 use crate::expr::{ComparisonOp, Expr};
 
 pub(super) fn evaluate(rows: &Rows<'_>, value: &Expr, list: &[Expr]) -> Result<Value> {
@@ -24,7 +24,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, value: &Expr, list: &[Expr]) -> Result<V
     let n = if v.is_scalar() { 1 } else { rows.count };
     if list.iter().all(|e| matches!(e, Expr::Literal(_)))
         && list.len() > 2
-        && let Some(found) = by_set(rows, v.inner(), list)?
+        && let Some(found) = by_set(v.inner(), list)?
     {
         return Ok(wrap(Arc::new(found), v.is_scalar()));
     }
@@ -51,9 +51,9 @@ pub(super) fn evaluate(rows: &Rows<'_>, value: &Expr, list: &[Expr]) -> Result<V
 }
 
 /// Membership by a set built from the literals; `None` for types without one.
-fn by_set(rows: &Rows<'_>, values: &ArrayRef, list: &[Expr]) -> Result<Option<BooleanArray>> {
-    let items = list.iter().map(|e| Ok(rows.eval(e)?.inner().clone())).collect::<Result<Vec<_>>>()?;
-    let items = concat(&items.iter().map(|a| a.as_ref()).collect::<Vec<_>>())?;
+fn by_set(values: &ArrayRef, list: &[Expr]) -> Result<Option<BooleanArray>> {
+    let items: Vec<Scalar> = list.iter().filter_map(|e| if let Expr::Literal(item) = e { Some(item.clone()) } else { None }).collect();
+    let items = scalar::list_to_array(&items, &DataType::from_arrow(values.data_type())?)?;
     let found = match values.data_type() {
         ArrowType::Int8 => numbers::<Int8Type>(values, &items),
         ArrowType::Int16 => numbers::<Int16Type>(values, &items),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Decimal64Array, Decimal128Array, ListArray, MapArray, PrimitiveArray,
-    StringViewArray, StructArray, new_empty_array, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewArray, BooleanArray, Decimal64Array, Decimal128Array, ListArray, MapArray,
+    PrimitiveArray, PrimitiveBuilder, StringViewArray, StructArray, new_empty_array, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::concat;
@@ -39,11 +39,42 @@ pub fn list_to_array(values: &[Scalar], data_type: &DataType) -> Result<ArrayRef
     if values.is_empty() {
         return Ok(new_empty_array(&data_type.to_arrow()));
     }
+    if let Some(array) = plain_list(values, data_type) {
+        return Ok(array);
+    }
     let parts = values
         .iter()
         .map(|v| if v.is_null() { Ok(new_null_array(&data_type.to_arrow(), 1)) } else { one(v) })
         .collect::<Result<Vec<_>>>()?;
     Ok(concat(&parts.iter().map(|p| p.as_ref()).collect::<Vec<_>>())?)
+}
+
+/// Long lists are of few types: their arrays are made at once. `None` for other types, and for values that are not of the type.
+fn plain_list(values: &[Scalar], data_type: &DataType) -> Option<ArrayRef> {
+    match data_type {
+        DataType::Int => primitives::<Int32Type>(values, |v| if let Scalar::Int(v) = v { Some(*v) } else { None }),
+        DataType::Long => primitives::<Int64Type>(values, |v| if let Scalar::Long(v) = v { Some(*v) } else { None }),
+        DataType::Date => primitives::<Date32Type>(values, |v| if let Scalar::Date(v) = v { Some(*v) } else { None }),
+        DataType::String => {
+            let text = |v: &Scalar| if let Scalar::String(v) = v { Some(v.clone()) } else { None };
+            let texts: Vec<Option<Arc<str>>> = values.iter().map(text).collect();
+            let all = values.iter().zip(&texts).all(|(v, text)| text.is_some() || v.is_null());
+            all.then(|| Arc::new(StringViewArray::from_iter(texts)) as ArrayRef)
+        }
+        _ => None,
+    }
+}
+
+fn primitives<T: ArrowPrimitiveType>(values: &[Scalar], of_type: impl Fn(&Scalar) -> Option<T::Native>) -> Option<ArrayRef> {
+    let mut array = PrimitiveBuilder::<T>::with_capacity(values.len());
+    for value in values {
+        match of_type(value) {
+            Some(v) => array.append_value(v),
+            None if value.is_null() => array.append_null(),
+            None => return None,
+        }
+    }
+    Some(Arc::new(array.finish()))
 }
 
 fn one(value: &Scalar) -> Result<ArrayRef> {

@@ -237,7 +237,7 @@ fn in_lists() {
     ]);
     let run = |e: Expr| evaluate(&e, &b).unwrap().as_boolean().iter().collect::<Vec<_>>();
     let list = |n: i32| (0..n).map(|v| int(v * 5)).collect::<Vec<_>>();
-    for n in [2, 3, 20] {
+    for n in [2, 3, 20, 1000] {
         assert_eq!(run(coerce::in_list(c[0].clone(), list(n)).unwrap()), [Some(false), Some(true), None]);
         let mut with_null = list(n);
         with_null.push(null(DataType::Int));

@@ -38,7 +38,11 @@ pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<Spark
         let references = e.references();
         e.is_deterministic() && !references.is_empty() && references.is_subset(&partition_columns)
     };
-    let (partition_filters, filters): (Vec<_>, Vec<_>) = operation.filters.into_iter().partition(prunes);
+    let (mut partition_filters, filters): (Vec<_>, Vec<_>) = operation.filters.into_iter().partition(prunes);
+    if !partition_columns.is_empty() {
+        // What only a subquery decides keeps all partitions or none.
+        partition_filters.extend(filters.iter().filter(|e| e.is_deterministic() && e.references().is_empty()).cloned());
+    }
     let data_filters: Vec<_> =
         filters.iter().filter(|e| e.is_deterministic() && e.references().is_disjoint(&partition_columns)).cloned().collect();
 
