@@ -1,6 +1,6 @@
 //! The command: what it prints, where, and with which exit code.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 
 fn command(arguments: &[&str]) -> Command {
@@ -230,4 +230,21 @@ fn warnings_go_to_standard_error() {
     }
     let explained = run(&["query", "--data", "fixtures/sales", "EXPLAIN SELECT /*+ FOO */ 1"]);
     assert_eq!(String::from_utf8_lossy(&explained.stderr), "warning: Unrecognized hint: FOO()\n");
+}
+
+#[test]
+fn ctrl_c_stops_the_query() {
+    let mut query = command(&["query", "--progress", "always", "SELECT sum(id % 7) FROM range(100000000000)"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once it tells how far it is, it runs.
+    let mut told = [0; 8];
+    query.stderr.as_mut().unwrap().read_exact(&mut told).unwrap();
+    assert!(Command::new("kill").args(["-INT", &query.id().to_string()]).status().unwrap().success());
+    let output = query.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("[OPERATION_CANCELED] The query was cancelled.") && output.stdout.is_empty(), "{message}");
 }

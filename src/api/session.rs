@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use super::catalog::Catalog;
 use super::dataframe::DataFrame;
 use crate::base::settings::{MEMORY_LIMIT, TEMP_DIR};
-use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Schema, Settings, warning};
+use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Schema, Settings, interrupt, warning};
 use crate::datasource::{self, FileTable, MemoryTable, TableSource};
 use crate::execution::{QueryExecution, Scheduler};
 use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
@@ -39,6 +39,7 @@ struct Inner {
     catalog: Catalog,
     scheduler: Mutex<Option<Arc<Scheduler>>>,
     memory: Arc<MemoryPool>,
+    running: Arc<interrupt::Group>,
 }
 
 /// Collects settings for a [`Session`].
@@ -67,8 +68,13 @@ impl SessionBuilder {
             settings.set(&key, &value)?;
         }
         remove_leftovers(settings.text(&TEMP_DIR));
-        let inner =
-            Inner { settings: RwLock::new(settings), catalog: Catalog::default(), scheduler: Mutex::new(None), memory: MemoryPool::new(0) };
+        let inner = Inner {
+            settings: RwLock::new(settings),
+            catalog: Catalog::default(),
+            scheduler: Mutex::new(None),
+            memory: MemoryPool::new(0),
+            running: Arc::default(),
+        };
         Ok(Session { inner: Arc::new(inner) })
     }
 }
@@ -117,6 +123,12 @@ impl Session {
         &self.inner.memory
     }
 
+    /// Stops every query and command that the session runs at this moment; each fails with the error `Cancelled`. To stop one
+    /// query alone, see [`QueryExecution::cancel_handle`].
+    pub fn cancel_all(&self) {
+        self.inner.running.request();
+    }
+
     pub fn catalog(&self) -> &Catalog {
         &self.inner.catalog
     }
@@ -129,7 +141,10 @@ impl Session {
         let mut current = self.inner.scheduler.lock().unwrap_or_else(|e| e.into_inner());
         match current.as_ref() {
             Some(s) if s.threads() == threads => Ok(s.clone()),
-            _ => Ok(current.insert(Scheduler::with_memory(threads, self.inner.memory.clone())?).clone()),
+            _ => {
+                let (memory, running) = (self.inner.memory.clone(), self.inner.running.clone());
+                Ok(current.insert(Scheduler::of_session(threads, memory, running)?).clone())
+            }
         }
     }
 

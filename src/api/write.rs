@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 
-use crate::base::{Attribute, Error, Result, Schema};
+use crate::base::{Attribute, Error, Result, Schema, interrupt};
 use crate::datasource::write::{ResultFormat, ResultWriter};
 
 /// Writes batches to `out` and ends the output.
@@ -22,6 +22,7 @@ pub fn to(
     let schema = Schema::new(output.iter().map(Attribute::to_field).collect());
     let mut writer = ResultWriter::new(format, &schema, out)?;
     for batch in batches {
+        interrupt::check()?;
         writer.write(&batch?)?;
     }
     writer.finish()

@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod decimal;
 pub mod error;
+pub mod interrupt;
 pub mod number;
 pub mod random;
 pub mod scalar;
@@ -12,6 +13,7 @@ pub mod time_zone;
 pub mod warning;
 
 pub use error::{Error, ErrorClass, Location, Result};
+pub use interrupt::Interrupt;
 pub use scalar::Scalar;
 pub use schema::{Attribute, DataType, ExprId, Field, Schema};
 pub use settings::Settings;

@@ -7,6 +7,7 @@ pub mod answers;
 mod bench;
 mod explain;
 mod generate;
+mod interrupt;
 mod ir;
 mod options;
 mod output;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::base::Result;
+use crate::base::{ErrorClass, Result};
 
 /// SQL planned the way Spark does and compiled to machine code, over Parquet, CSV, JSON and Arrow.
 #[derive(Parser)]
@@ -67,20 +68,26 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e}");
-            ExitCode::FAILURE
+            if e.class == ErrorClass::Cancelled { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }
 
 fn run(what: What) -> Result<()> {
     match what {
-        What::Query(a) => query::run(&a),
-        What::Explain(a) => explain::run(&a),
+        What::Query(a) => stoppable(|| query::run(&a)),
+        What::Explain(a) => stoppable(|| explain::run(&a)),
         What::Ir(a) => ir::run(&a),
         What::Bench(a) => bench::run(&a),
         What::Generate(a) => generate::run(&a),
         What::Shell(a) => shell::run(&a, std::io::stdin().is_terminal()),
     }
+}
+
+/// What Ctrl-C stops in an orderly way.
+fn stoppable(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    interrupt::listen(None)?;
+    interrupt::stoppable(work)
 }
 
 /// A panic in a task is reported as the query's error; the default hook would print a second message.

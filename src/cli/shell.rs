@@ -5,8 +5,10 @@ use std::io::{BufRead, Write};
 use clap::Args;
 
 use super::options::{self, Options, Sources};
-use super::{output, query};
+use super::{interrupt, output, query};
 use crate::base::{Error, Result};
+
+const PROMPT: &str = "> ";
 
 #[derive(Args, Default)]
 #[command(after_help = "\
@@ -29,10 +31,15 @@ pub(super) fn run(arguments: &Arguments, terminal: bool) -> Result<()> {
     let (mut timing, progress) = (arguments.options.timing, arguments.options.progress);
     let mut pending = String::new();
     if terminal {
-        output::print("wholestage: end a statement with ';', leave with \\q\n")?;
+        output::print("wholestage: end a statement with ';', stop it with Ctrl-C, leave with \\q\n")?;
     }
+    interrupt::listen(terminal.then_some(PROMPT))?;
+    let print_all = |text: &str, timing| interrupt::stoppable(|| query::print_all(&session, text, timing, progress));
     for line in prompted(terminal) {
         let line = line.map_err(|e| Error::from(e).context("standard input"))?;
+        if interrupt::pressed_at_prompt() {
+            pending.clear();
+        }
         let command = line.trim();
         let done = match command.strip_prefix('\\').filter(|_| pending.trim().is_empty()) {
             Some("q") => return Ok(()),
@@ -40,8 +47,8 @@ pub(super) fn run(arguments: &Arguments, terminal: bool) -> Result<()> {
                 timing = !timing;
                 output::print(if timing { "timing is on\n" } else { "timing is off\n" })
             }
-            Some("d") => query::print_all(&session, "SHOW TABLES", timing, progress),
-            Some(rest) if rest.starts_with("d ") => query::print_all(&session, &format!("DESCRIBE {}", &rest[2..]), timing, progress),
+            Some("d") => print_all("SHOW TABLES", timing),
+            Some(rest) if rest.starts_with("d ") => print_all(&format!("DESCRIBE {}", &rest[2..]), timing),
             Some(other) => output::print(&format!("there is no command \\{other}\n")),
             None => {
                 pending.push_str(&line);
@@ -49,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, terminal: bool) -> Result<()> {
                 if !command.ends_with(';') {
                     continue;
                 }
-                query::print_all(&session, &std::mem::take(&mut pending), timing, progress)
+                print_all(&std::mem::take(&mut pending), timing)
             }
         };
         match done {
@@ -57,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, terminal: bool) -> Result<()> {
             other => other?,
         }
     }
-    if pending.trim().is_empty() { Ok(()) } else { query::print_all(&session, &pending, timing, progress) }
+    if pending.trim().is_empty() { Ok(()) } else { print_all(&pending, timing) }
 }
 
 /// The lines of standard input; on a terminal each is asked for.
@@ -66,7 +73,7 @@ fn prompted(terminal: bool) -> impl Iterator<Item = std::io::Result<String>> {
     std::iter::from_fn(move || {
         if terminal {
             let mut out = std::io::stdout().lock();
-            let _ = out.write_all(b"> ").and_then(|()| out.flush());
+            let _ = out.write_all(PROMPT.as_bytes()).and_then(|()| out.flush());
         }
         lines.next()
     })

@@ -10,9 +10,9 @@ use super::state::Slot;
 use super::value::{Bounds, Value};
 use crate::base::{DataType, Result};
 use crate::expr::Expr;
-use crate::runtime::Form;
 use crate::runtime::join_table::{BLOCKS, DIRECTORY, LEAST, LIMIT, ROWS, SHIFT};
 use crate::runtime::row::RowField;
+use crate::runtime::{Form, Status};
 
 /// Which rows a probe passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,9 +316,24 @@ impl Emitter<'_> {
         self.back_to(mark);
         let next = self.b.ins().iadd_imm_s(at, size as i64);
         let more = self.compare(IntCC::UnsignedLessThan, next, end);
-        self.b.ins().brif(more, inside, &[BlockArg::Value(next)], after, &[]);
+        let again = self.b.create_block();
+        self.b.ins().brif(more, again, &[], after, &[]);
+        self.b.switch_to_block(again);
+        self.unless_stopped(inside, &[BlockArg::Value(next)]);
         self.b.switch_to_block(after);
         Ok(())
+    }
+
+    /// Goes on to a further candidate of a row, of which there may be millions, unless the task is to stop.
+    fn unless_stopped(&mut self, next: ir::Block, arguments: &[BlockArg]) {
+        let slot = self.layout.stop_flag();
+        let flag = self.slot(slot);
+        // Atomic: it changes during the call.
+        let stopped = self.b.ins().atomic_load(types::I8, trusted(), flag);
+        let stop = self.b.create_block();
+        self.b.ins().brif(stopped, stop, &[], next, arguments);
+        self.b.switch_to_block(stop);
+        self.leave(Status::Stop);
     }
 
     /// Whether there is a match (0 or 1); stops at the first.
@@ -361,7 +376,10 @@ impl Emitter<'_> {
         self.b.switch_to_block(next_block);
         let next = self.b.ins().iadd_imm_s(at, probe.row_size as i64);
         let more = self.compare(IntCC::UnsignedLessThan, next, end);
-        self.b.ins().brif(more, inside, &[BlockArg::Value(next)], after, &[no]);
+        let again = self.b.create_block();
+        self.b.ins().brif(more, again, &[], after, &[no]);
+        self.b.switch_to_block(again);
+        self.unless_stopped(inside, &[BlockArg::Value(next)]);
         self.b.switch_to_block(after);
         Ok(self.b.block_params(after)[0])
     }
@@ -433,6 +451,9 @@ impl Emitter<'_> {
         let end = range[1];
         self.b.ins().brif(matched, after, &[], body, &[BlockArg::Value(zeros), BlockArg::Value(end), BlockArg::Value(one)]);
         self.b.switch_to_block(compare);
+        let go_on = self.b.create_block();
+        self.unless_stopped(go_on, &[]);
+        self.b.switch_to_block(go_on);
         let next = self.b.ins().iadd_imm_s(at, probe.row_size as i64);
         let equal = self.keys_equal(probe, found, at)?;
         let mut holds = equal;

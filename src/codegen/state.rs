@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::Scalar;
+use crate::base::{Interrupt, Scalar};
 use crate::runtime::StrRef;
 use crate::runtime::bloom::BloomFilter;
 use crate::runtime::like::LikePattern;
@@ -36,6 +36,8 @@ pub enum Helper {
 enum Init {
     Word(u64),
     Helper(Helper),
+    /// The address of the flag that asks the task to stop.
+    StopFlag,
     /// Filled by whoever runs the stage (tables, builders, counters).
     Later,
 }
@@ -45,6 +47,7 @@ enum Init {
 pub struct StateLayout {
     slots: Vec<Init>,
     constants: HashMap<Scalar, Slot>,
+    stop_flag: Option<Slot>,
     /// Bytes that string constants point to.
     strings: Vec<Scalar>,
 }
@@ -67,6 +70,17 @@ impl StateLayout {
     /// The slot holding the address of a helper object.
     pub fn helper(&mut self, helper: Helper) -> Slot {
         self.push(Init::Helper(helper))
+    }
+
+    /// The slot holding the address of a byte that is not 0 once the task is to stop.
+    pub fn stop_flag(&mut self) -> Slot {
+        match self.stop_flag {
+            Some(slot) => slot,
+            None => {
+                let slot = self.push(Init::StopFlag);
+                *self.stop_flag.insert(slot)
+            }
+        }
     }
 
     /// The first slot of a constant: one, or two for strings and 128-bit decimals. The same constant has the same slot.
@@ -107,8 +121,8 @@ impl StateLayout {
         self.slots.is_empty()
     }
 
-    /// The words of a task's state from slot `from` on; slots that the stage's runner fills are 0.
-    pub fn instantiate(&self, from: Slot) -> Vec<u64> {
+    /// The words of a task's state from slot `from` on, for a task that `interrupt` stops; slots that the stage's runner fills are 0.
+    pub fn instantiate(&self, from: Slot, interrupt: &Interrupt) -> Vec<u64> {
         self.slots[from..]
             .iter()
             .map(|init| match init {
@@ -118,6 +132,7 @@ impl StateLayout {
                 Init::Helper(Helper::Integers(s)) => Arc::as_ptr(s) as u64,
                 Init::Helper(Helper::Bloom(f)) => Arc::as_ptr(f) as u64,
                 Init::Helper(Helper::Decimal(d)) => Arc::as_ptr(d) as u64,
+                Init::StopFlag => std::ptr::from_ref(interrupt.flag()) as u64,
                 Init::Later => 0,
             })
             .collect()

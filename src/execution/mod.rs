@@ -6,5 +6,5 @@ pub mod scheduler;
 mod task;
 
 pub use cache_manager::{CacheInfo, CacheManager};
-pub use query_execution::{OperatorMetrics, PhaseTimings, QueryExecution, QueryProgress};
+pub use query_execution::{CancelHandle, OperatorMetrics, PhaseTimings, QueryExecution, QueryProgress};
 pub use scheduler::Scheduler;

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 
 use super::scheduler::Stream;
 use super::{CacheManager, Scheduler};
-use crate::base::{Attribute, ErrorClass, Result, Settings, warning};
+use crate::base::{Attribute, Error, ErrorClass, Interrupt, Result, Settings, interrupt, warning};
 use crate::datasource::BatchStream;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
 use crate::operators::metrics::OUTPUT_ROWS;
@@ -64,6 +64,22 @@ pub struct QueryProgress {
     pub spilled: u64,
 }
 
+/// Stops a query from another thread. Clones stop the same query.
+#[derive(Debug, Clone)]
+pub struct CancelHandle(Interrupt);
+
+impl CancelHandle {
+    /// Makes what runs of the query, and whatever is begun of it later, fail with the error `Cancelled`.
+    pub fn cancel(&self) {
+        self.0.request();
+    }
+
+    /// Whether [`Self::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.requested()
+    }
+}
+
 /// A query and everything known about it.
 pub struct QueryExecution {
     settings: Settings,
@@ -75,6 +91,8 @@ pub struct QueryExecution {
     timings: Mutex<PhaseTimings>,
     warnings: Mutex<Vec<String>>,
     last_run: Mutex<Option<Arc<QueryContext>>>,
+    /// Of the whole query, all its actions.
+    interrupt: Interrupt,
 }
 
 impl QueryExecution {
@@ -90,6 +108,7 @@ impl QueryExecution {
             timings: Mutex::new(PhaseTimings { parse, ..PhaseTimings::default() }),
             warnings: Mutex::new(vec![]),
             last_run: Mutex::new(None),
+            interrupt: Interrupt::new(),
         }
     }
 
@@ -102,6 +121,32 @@ impl QueryExecution {
     pub fn warned(self, warnings: Vec<String>) -> Self {
         self.lock(&self.warnings).extend(warnings);
         self
+    }
+
+    /// Stops the query, planning included.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle(self.interrupt.clone())
+    }
+
+    /// Lets the thread poll whatever can stop the query.
+    fn enter(&self) -> interrupt::Entered {
+        Interrupt::under(&[&self.interrupt, &self.scheduler.running().interrupt(), &interrupt::current()]).enter()
+    }
+
+    /// A phase that is computed once. One that was stopped may be tried again.
+    fn once<'s, T>(&self, cell: &'s OnceLock<Result<T>>, compute: impl FnOnce() -> Result<T>) -> Result<&'s T> {
+        if cell.get().is_none() {
+            let _entered = self.enter();
+            match interrupt::check().and_then(|()| compute()) {
+                Err(e) if e.class == ErrorClass::Cancelled => return Err(e),
+                computed => drop(cell.set(computed)),
+            }
+        }
+        match cell.get() {
+            Some(Ok(computed)) => Ok(computed),
+            Some(Err(e)) => Err(e.clone()),
+            None => Err(Error::internal("a phase without a result")),
+        }
     }
 
     /// What a user should know of the query: hints that cannot be followed, plans that will be slow. Those of the phases so far.
@@ -150,7 +195,7 @@ impl QueryExecution {
     /// # Errors
     /// Those of the rules: errors of constant expressions among them.
     pub fn optimized(&self) -> Result<&BoundQuery> {
-        let computed = self.optimized.get_or_init(|| {
+        self.once(&self.optimized, || {
             let start = Instant::now();
             let query = match &self.cache {
                 Some(cache) => cache.use_cached(self.query.clone()),
@@ -159,8 +204,7 @@ impl QueryExecution {
             let optimized = query.and_then(|query| self.phase(|| optimizer::optimize(query, &self.settings)));
             self.timed(|t| t.optimize = start.elapsed());
             optimized
-        });
-        computed.as_ref().map_err(Clone::clone)
+        })
     }
 
     /// # Errors
@@ -175,13 +219,12 @@ impl QueryExecution {
     /// Those of [`Self::optimized`], and of planning.
     pub fn physical(&self) -> Result<&PhysicalQuery> {
         let optimized = self.optimized()?;
-        let computed = self.physical.get_or_init(|| {
+        self.once(&self.physical, || {
             let start = Instant::now();
             let physical = self.phase(|| planning::plan(optimized.clone(), &self.settings));
             self.timed(|t| t.plan = start.elapsed());
             physical
-        });
-        computed.as_ref().map_err(Clone::clone)
+        })
     }
 
     /// The physical plan before preparations.
@@ -260,32 +303,33 @@ impl QueryExecution {
         Some(QueryProgress { stages, rows_read, shuffle_bytes, spilled })
     }
 
-    /// A new run: its subqueries and broadcasts started.
-    fn start(&self) -> Result<(Arc<QueryContext>, &Arc<SparkPlan>)> {
+    /// Begins a new run: its subqueries and broadcasts.
+    fn start(&self, context: &Arc<QueryContext>) -> Result<&Arc<SparkPlan>> {
         let physical = self.physical()?;
-        let context = QueryContext::new(self.settings.clone(), self.scheduler.clone());
-        *self.lock(&self.last_run) = Some(context.clone());
         for subquery in &physical.subqueries {
             let subquery = subquery.clone();
             context.declare_subquery(subquery.id, Arc::new(move |part| subquery.compute(part)));
         }
-        physical.executed_plan.prepare(&context)?;
-        Ok((context, &physical.executed_plan))
+        physical.executed_plan.prepare(context)?;
+        Ok(&physical.executed_plan)
     }
 
     fn run<T>(&self, action: impl FnOnce(Arc<QueryContext>, &Arc<SparkPlan>) -> Result<T>) -> Result<T> {
         self.physical()?;
         let start = Instant::now();
-        let result = self.start().and_then(|(context, plan)| {
-            let result = action(context.clone(), plan);
-            // The first error of a task stops the others, which then fail because they were stopped; say the first.
-            result.map_err(|e| if e.class == ErrorClass::Cancelled { context.check_cancelled().err().unwrap_or(e) } else { e })
-        });
-        if let (Err(_), Some(context)) = (&result, self.last_run()) {
+        let _query = self.enter();
+        let context = QueryContext::new(self.settings.clone(), self.scheduler.clone());
+        *self.lock(&self.last_run) = Some(context.clone());
+        let result = {
+            let _run = context.interrupt().enter();
+            self.start(&context).and_then(|plan| action(context.clone(), plan))
+        };
+        // The first error of a task stops the others, which then fail because they were stopped; say the first.
+        let result = result.map_err(|e| if e.class == ErrorClass::Cancelled { context.check_cancelled().err().unwrap_or(e) } else { e });
+        if result.is_err() {
             context.release();
         }
-        let compiled = self.last_run().map(|context| context.metrics()).unwrap_or_default();
-        let mut times: Vec<u64> = compiled.into_iter().filter(|(_, name, _)| *name == "compileTime").map(|(.., ns)| ns).collect();
+        let mut times: Vec<u64> = context.metrics().into_iter().filter(|(_, name, _)| *name == "compileTime").map(|(.., ns)| ns).collect();
         times.sort_unstable();
         self.timed(|t| {
             t.run = start.elapsed();

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::task::run_task;
 use crate::base::number::format_bytes;
 use crate::base::settings::{DRIVER_MAX_RESULT_SIZE, STAGE_MAX_ATTEMPTS};
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Error, ErrorClass, Result, interrupt};
 use crate::rdd::counter::Tally;
 use crate::rdd::shuffle::Size;
 use crate::rdd::{Counter, Dependency, JobRunner, MapOutput, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext, data_size};
@@ -28,6 +28,7 @@ const STACK_BYTES: usize = 16 << 20;
 pub struct Scheduler {
     pool: rayon::ThreadPool,
     memory: Arc<MemoryPool>,
+    running: Arc<interrupt::Group>,
 }
 
 impl Scheduler {
@@ -36,21 +37,26 @@ impl Scheduler {
     /// # Errors
     /// `ResourceExhausted` when the system refuses the threads.
     pub fn new(threads: usize) -> Result<Arc<Self>> {
-        Self::with_memory(threads, MemoryPool::new(0))
+        Self::of_session(threads, MemoryPool::new(0), Arc::default())
     }
 
-    /// Workers whose queries share `memory`.
+    /// Workers whose queries share `memory` and are stopped together by `running`.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn with_memory(threads: usize, memory: Arc<MemoryPool>) -> Result<Arc<Self>> {
+    pub fn of_session(threads: usize, memory: Arc<MemoryPool>, running: Arc<interrupt::Group>) -> Result<Arc<Self>> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .thread_name(|i| format!("worker-{i}"))
             .stack_size(STACK_BYTES)
             .build()
             .map_err(|e| Error::new(ErrorClass::ResourceExhausted, format!("cannot start {threads} worker threads: {e}")))?;
-        Ok(Arc::new(Self { pool, memory }))
+        Ok(Arc::new(Self { pool, memory, running }))
+    }
+
+    /// The queries that are stopped together.
+    pub fn running(&self) -> &interrupt::Group {
+        &self.running
     }
 
     pub fn threads(&self) -> usize {

@@ -48,7 +48,7 @@ enum Failure {
 }
 
 fn attempt<T>(task: &TaskContext, work: impl Fn(&TaskContext) -> Result<T>) -> Result<T, Failure> {
-    let tally = Tally::begin();
+    let (tally, _entered) = (Tally::begin(), task.query.interrupt().enter());
     let whole = || {
         let made = work(task)?;
         task.check()?;

@@ -1,10 +1,10 @@
 //! Small tools over batches and streams of them, shared by the interpreted operators.
 
-use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::array::{Array, BooleanArray, RecordBatch, new_empty_array};
 use arrow::compute::{BatchCoalescer, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 
-use crate::base::Result;
+use crate::base::{Result, interrupt};
 pub use crate::datasource::make_batch;
 use crate::rdd::BatchStream;
 
@@ -33,12 +33,50 @@ pub fn batch_stream(batch: RecordBatch, size: usize) -> BatchStream {
 /// # Errors
 /// Those of the stream.
 pub fn concat(stream: BatchStream, schema: &SchemaRef) -> Result<RecordBatch> {
-    let mut batches = stream.collect::<Result<Vec<_>>>()?;
-    Ok(match batches.len() {
-        1 => batches.remove(0),
-        _ if schema.fields().is_empty() => make_batch(schema, vec![], batches.iter().map(RecordBatch::num_rows).sum())?,
-        _ => arrow::compute::concat_batches(schema, &batches)?,
-    })
+    gathered(schema, &stream.collect::<Result<Vec<_>>>()?)
+}
+
+/// One batch of all rows.
+///
+/// # Errors
+/// Those of Arrow's kernels; `Cancelled`.
+pub fn gathered(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    if let [one] = batches {
+        return Ok(one.clone());
+    }
+    let column = |c: usize| {
+        interrupt::check()?;
+        let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(c).as_ref()).collect();
+        Ok(if parts.is_empty() { new_empty_array(schema.field(c).data_type()) } else { arrow::compute::concat(&parts)? })
+    };
+    let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
+    make_batch(schema, columns, batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+/// How many input rows to take at once where nobody knows how many rows each yields: about as many as yield a batch.
+pub struct Share {
+    rows: usize,
+    batch_size: usize,
+}
+
+impl Share {
+    /// Begins with few, and with more each time as long as they yield little.
+    pub fn new(batch_size: usize) -> Self {
+        Self { rows: 16, batch_size }
+    }
+
+    /// Of so many rows, how many to take.
+    pub fn of(&self, rows: usize) -> usize {
+        self.rows.min(rows)
+    }
+
+    /// Tells how many rows those `taken` have yielded.
+    pub fn yielded(&mut self, taken: usize, rows: usize) {
+        if taken == 0 {
+            return;
+        }
+        self.rows = (taken * self.batch_size / rows.max(1)).clamp(1, self.rows.saturating_mul(2));
+    }
 }
 
 /// `flags` with NULL as false.

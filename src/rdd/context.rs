@@ -14,7 +14,7 @@ use super::spill::SpillSite;
 use super::stages::Stages;
 use super::{MemoryPool, Rdd, Reservation};
 use crate::base::settings::{FAULTS, TEMP_DIR};
-use crate::base::{Error, ErrorClass, Result, Settings};
+use crate::base::{Error, ErrorClass, Interrupt, Result, Settings, interrupt};
 use crate::expr::SubqueryId;
 
 /// Runs jobs over lineages; implemented by the scheduler, called by operators that need results early
@@ -55,19 +55,16 @@ pub struct QueryContext {
 }
 
 /// Whether to go on.
-#[derive(Default)]
 struct Fate {
-    cancelled: AtomicBool,
+    /// What all threads poll.
+    interrupt: Interrupt,
     /// The first error of any task.
     failure: OnceLock<Error>,
 }
 
 impl Fate {
-    fn check(&self) -> Result<()> {
-        if !self.cancelled.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(self.failure.get().cloned().unwrap_or_else(|| Error::new(ErrorClass::Cancelled, "The query was cancelled.")))
+    fn under(interrupt: &Interrupt) -> Arc<Self> {
+        Arc::new(Self { interrupt: Interrupt::under(&[interrupt]), failure: OnceLock::new() })
     }
 }
 
@@ -81,6 +78,7 @@ struct Subquery {
 pub type ComputeSubquery = dyn Fn(&Arc<QueryContext>) -> Result<ArrayRef> + Send + Sync;
 
 impl QueryContext {
+    /// A query that stops, at the latest, when what the thread does is to stop.
     pub fn new(settings: Settings, runner: Arc<dyn JobRunner>) -> Arc<Self> {
         let faults = Faults::parse(settings.text(&FAULTS));
         let (faults, invalid) = match faults {
@@ -92,7 +90,7 @@ impl QueryContext {
             memory: runner.memory(),
             runner,
             faults,
-            fate: Arc::default(),
+            fate: Fate::under(&interrupt::current()),
             whole: None,
             subqueries: Arc::default(),
             metrics: Arc::default(),
@@ -113,7 +111,7 @@ impl QueryContext {
             runner: self.runner.clone(),
             memory: self.memory.clone(),
             faults: self.faults.clone(),
-            fate: Arc::default(),
+            fate: Fate::under(self.interrupt()),
             whole: Some(self.whole.as_ref().unwrap_or(&self.fate).clone()),
             subqueries: self.subqueries.clone(),
             metrics: self.metrics.clone(),
@@ -123,9 +121,26 @@ impl QueryContext {
         })
     }
 
+    /// What all threads of the query (or this part) poll.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.fate.interrupt
+    }
+
+    /// Computes a [part](Self::part) in the background.
+    pub fn beside<T: Clone + Send + Sync + 'static>(
+        &self,
+        compute: impl FnOnce(&Arc<QueryContext>) -> Result<T> + Send + 'static,
+    ) -> Future<T> {
+        let part = self.part();
+        Future::start(move || {
+            let _entered = part.interrupt().enter();
+            compute(&part)
+        })
+    }
+
     /// Asks all tasks to stop.
     pub fn cancel(&self) {
-        self.fate.cancelled.store(true, Ordering::Relaxed);
+        self.fate.interrupt.request();
     }
 
     /// Records a task's error and stops the other tasks; returns the error that the query (or this part) reports, the first one recorded.
@@ -138,8 +153,10 @@ impl QueryContext {
     /// # Errors
     /// The error of the task that failed first, or `Cancelled` once [`Self::cancel`] was called.
     pub fn check_cancelled(&self) -> Result<()> {
-        self.fate.check()?;
-        self.whole.as_ref().map_or(Ok(()), |whole| whole.check())
+        self.fate.interrupt.check().map_err(|cancelled| {
+            let failed = [Some(&self.fate), self.whole.as_ref()].into_iter().flatten().find_map(|fate| fate.failure.get());
+            failed.cloned().unwrap_or(cancelled)
+        })
     }
 
     /// Makes a subquery known; it runs when it is first asked for.
@@ -160,8 +177,8 @@ impl QueryContext {
         let known = self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).get(&id).cloned();
         let subquery = known.ok_or_else(|| Error::internal(format!("subquery {} is not part of the query", id.0)))?;
         subquery.running.get_or_init(|| {
-            let (compute, part) = (subquery.compute.clone(), self.part());
-            Future::start(move || compute(&part))
+            let compute = subquery.compute.clone();
+            self.beside(move |part| compute(part))
         });
         Ok(subquery)
     }

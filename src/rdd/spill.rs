@@ -23,7 +23,7 @@ use super::faults::Faults;
 use super::size::{compacted, data_size};
 use super::stages;
 use super::{BatchStream, MemoryPool};
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Error, ErrorClass, Result, interrupt};
 
 /// Names of folders and locks begin so.
 const PREFIX: &str = "wholestage-spill-";
@@ -216,6 +216,7 @@ impl SpillFile {
                 let piece = batch.slice(at, step.min(rows - at));
                 bytes += size * piece.num_rows() / rows;
                 together.push(piece);
+                interrupt::check()?;
                 if bytes >= FRAME_BYTES {
                     frames.push(self.append(&[joined(&std::mem::take(&mut together), schema)?], schema)?);
                     bytes = 0;

@@ -10,7 +10,7 @@ use super::hash;
 use super::join_table::{Block, Form, JoinTable, Parts, filter_bits, rank};
 use super::pack::{self, NOWHERE, RowsTarget};
 use super::row::RowLayout;
-use crate::base::Result;
+use crate::base::{Result, interrupt};
 
 /// A batch of build rows.
 pub struct BuildBatch {
@@ -251,7 +251,7 @@ impl<'a> Builder<'a> {
         let mut rows = vec![0u64; count * row_words];
         let base = rows.as_ptr() as u64;
         let part_bits = bits.saturating_sub(PARTITION_BITS).max(PARTITION_BITS);
-        let dealt = deal(entries, part_bits, (1usize << bits).div_ceil(1 << part_bits), self.threads);
+        let dealt = deal(entries, part_bits, (1usize << bits).div_ceil(1 << part_bits), self.threads)?;
         let mut words = vec![0u64; (1 << bits) + 1];
         words[0] = base << 16;
         let mut targets = vec![NOWHERE; self.row_count];
@@ -267,7 +267,7 @@ impl<'a> Builder<'a> {
         on_threads(pieces, self.threads, |(entries, start, first, words)| {
             place(entries, start, first, words, &shared_targets);
             words.iter_mut().for_each(|w| *w = ((base + (*w >> 16) * size) << 16) | (*w & 0xFFFF));
-        });
+        })?;
         self.write_rows(&mut rows, |chunk, out| {
             out.copy_from_slice(&targets[chunk.first..chunk.first + chunk.rows.len()]);
             Ok(())
@@ -327,10 +327,10 @@ struct Dealt {
 }
 
 /// Deals entries out into parts of `1 << bits` buckets each, keeping their order within each.
-fn deal(entries: Vec<Entry>, bits: u32, parts: usize, threads: usize) -> Dealt {
+fn deal(entries: Vec<Entry>, bits: u32, parts: usize, threads: usize) -> Result<Dealt> {
     if parts == 1 {
         let all = 0..entries.len();
-        return Dealt { entries, parts: vec![all] };
+        return Ok(Dealt { entries, parts: vec![all] });
     }
     let part = |packed: u64| (packed >> (16 + bits)) as usize;
     let chunk = entries.len().div_ceil(threads).max(1);
@@ -339,7 +339,7 @@ fn deal(entries: Vec<Entry>, bits: u32, parts: usize, threads: usize) -> Dealt {
         for (packed, _) in chunk {
             counts[part(*packed)] += 1;
         }
-    });
+    })?;
     let mut ranges = Vec::with_capacity(parts);
     let mut at = 0;
     for p in 0..parts {
@@ -358,8 +358,8 @@ fn deal(entries: Vec<Entry>, bits: u32, parts: usize, threads: usize) -> Dealt {
             unsafe { target.at(*place).write(*entry) };
             *place += 1;
         }
-    });
-    Dealt { entries: out, parts: ranges }
+    })?;
+    Ok(Dealt { entries: out, parts: ranges })
 }
 
 /// Where several threads write, each to places of its own.
@@ -397,15 +397,19 @@ fn place(entries: &[Entry], start: usize, first: usize, words: &mut [u64], targe
     }
 }
 
-/// Runs `work` on every item, the items dealt out to the threads.
-fn on_threads<T: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) + Sync) {
+/// Runs `work` on every item, the items dealt out to the threads; `Cancelled` if it was to stop before the end.
+fn on_threads<T: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) + Sync) -> Result<()> {
+    let interrupt = interrupt::current();
     if threads <= 1 || items.len() <= 1 {
-        return items.into_iter().for_each(work);
+        return items.into_iter().try_for_each(|item| {
+            work(item);
+            interrupt.check()
+        });
     }
     let queue = Mutex::new(items.into_iter());
     let next = || queue.lock().unwrap_or_else(|e| e.into_inner()).next();
     let drain = || {
-        while let Some(item) = next() {
+        while let Some(item) = next().filter(|_| !interrupt.requested()) {
             work(item);
         }
     };
@@ -415,6 +419,8 @@ fn on_threads<T: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) + Sync) {
         }
         drain();
     });
+    // What was left out is missed by nobody.
+    interrupt.check()
 }
 
 /// As [`on_threads`]; the first error, if any.
@@ -424,6 +430,6 @@ fn try_on_threads<T: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) -> Re
         if let Err(e) = work(item) {
             failed.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
         }
-    });
+    })?;
     failed.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
 }

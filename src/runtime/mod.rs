@@ -35,7 +35,7 @@ pub enum Status {
     Done = 0,
     /// A row failed (overflow, division by zero, …); the interpreter finds out how.
     Error = 1,
-    /// No more rows are wanted (LIMIT).
+    /// No more rows are wanted (LIMIT, or the query was cancelled).
     Stop = 2,
 }
 

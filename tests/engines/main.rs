@@ -1,5 +1,6 @@
 //! Compiled and interpreted execution answer alike, whatever the threads and the size of batches.
 
+mod cancel;
 mod faults;
 mod memory;
 mod metrics;

@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 
 use super::footer::ParquetFile;
 use super::read::{GroupRows, Scan, columns, leaves, selection};
-use crate::base::{Error, Field, Result, Schema};
+use crate::base::{Error, Field, Result, Schema, interrupt};
 use crate::datasource::BatchStream;
 use crate::datasource::convert::{batch_schema, make_batch, normalise_column};
 use crate::datasource::memory::slices;
@@ -92,6 +92,7 @@ pub(super) fn read(scan: &Arc<Scan>, file: &ParquetFile, group: &GroupRows, plan
     let mut batches: Vec<RecordBatch> = Vec::new();
     let mut masks: Vec<BooleanArray> = Vec::new();
     for batch in columns(scan, file, groups, &first_roots, base.clone())? {
+        interrupt::check()?;
         let batch = batch?;
         masks.push(mask(&batch, plan));
         batches.push(batch);

@@ -12,7 +12,7 @@ use arrow::datatypes::{
 use super::collections::{LONGEST, list_of};
 use super::value::{Arg, Value, union_nulls};
 use crate::base::calendar::{self, MICROS_PER_DAY};
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Error, ErrorClass, Result, interrupt};
 
 /// `sequence(start, stop[, step])`, both ends included; the step's default goes from start to stop.
 pub(super) fn sequence(args: &[Value], rows: usize) -> Result<ArrayRef> {
@@ -83,6 +83,9 @@ fn time_step(step: Option<&Value>, row: usize, forth: bool) -> Result<Step> {
     }
 }
 
+/// Elements between two polls.
+const POLLED_EVERY: i64 = 1 << 16;
+
 fn fill<T: ArrowPrimitiveType>(args: &[Value], rows: usize, f: impl Fn(usize) -> Result<(i64, i64, Step)>) -> Result<ArrayRef>
 where
     T::Native: TryFrom<i64>,
@@ -107,6 +110,9 @@ where
                 return Err(Error::new(ErrorClass::ResourceExhausted, "A sequence is too long."));
             }
             for k in 0i64.. {
+                if k % POLLED_EVERY == POLLED_EVERY - 1 {
+                    interrupt::check()?;
+                }
                 let next = match step {
                     Step::Fixed(s) => s.checked_mul(k).and_then(|d| start.checked_add(d)),
                     Step::Months(m) => calendar::add_months(start as i32, m.saturating_mul(k as i32)).map(i64::from),

@@ -56,7 +56,7 @@ mod transpose_window;
 mod update_attribute_nullability;
 
 use super::{BoundQuery, LogicalPlan};
-use crate::base::{Result, Settings};
+use crate::base::{Result, Settings, interrupt};
 
 /// A named rewrite of a whole plan.
 pub struct Rule {
@@ -265,6 +265,7 @@ fn run(mut plan: LogicalPlan, settings: &Settings, trace: &mut Trace) -> Result<
 }
 
 fn apply_rule(rule: &Rule, plan: LogicalPlan, settings: &Settings, trace: &mut Trace) -> Result<LogicalPlan> {
+    interrupt::check()?;
     let Some(trace) = trace else { return (rule.apply)(plan, settings) };
     let after = (rule.apply)(plan.clone(), settings)?;
     if after != plan {

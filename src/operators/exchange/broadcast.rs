@@ -91,8 +91,8 @@ impl BroadcastExchange {
     /// Starts collecting the rows of `plan` (this exchange) unless that has begun in this query.
     pub fn start(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Arc<Future<Arc<BroadcastRelation>>> {
         context.shared(plan.id, || {
-            let (plan, mode, part) = (plan.clone(), self.mode.clone(), context.part());
-            Future::start(move || collect(&plan, &mode, &part))
+            let (plan, mode) = (plan.clone(), self.mode.clone());
+            context.beside(move |part| collect(&plan, &mode, part))
         })
     }
 

@@ -121,7 +121,7 @@ fn range_bounds(node: u64, rdd: Rdd, order: &[SortOrder], partitions: usize, con
     }
     let sample = concat_batches(&schema, &sample)?;
     let encoded = SortKeys::new(order)?.encode(sample.columns(), sample.num_rows())?;
-    let sorted = encoded.sorted(None);
+    let sorted = encoded.sorted(None)?;
     let mut bounds: Vec<u32> = (1..partitions).filter_map(|i| sorted.get((i * sorted.len() / partitions).max(1) - 1).copied()).collect();
     bounds.dedup_by(|b, a| encoded.compare(*a as usize, *b as usize).is_eq());
     Ok((rows, take_record_batch(&sample, &UInt32Array::from(bounds))?))

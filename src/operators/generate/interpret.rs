@@ -8,12 +8,12 @@ use arrow::datatypes::SchemaRef;
 
 use super::Generate;
 use crate::base::schema::arrow_schema;
-use crate::base::{Attribute, Result};
+use crate::base::{Attribute, Result, interrupt};
 use crate::expr::Expr;
 use crate::expr::evaluate::{Generated, generate};
 use crate::operators::SparkPlan;
 use crate::operators::execute::bind;
-use crate::operators::stream::{batch_stream, make_batch};
+use crate::operators::stream::{Share, batch_stream, make_batch};
 use crate::rdd::{BatchStream, QueryContext, Rdd};
 
 impl Generate {
@@ -27,11 +27,42 @@ impl Generate {
         let (schema, outer, batch_size) = (arrow_schema(&plan.output()), self.outer, context.settings.batch_size());
         Ok(plan.child().execute(context)?.map_partitions("Generate", move |_, input, _| {
             let (generator, required, schema) = (generator.clone(), required.clone(), schema.clone());
-            Ok(Box::new(input.flat_map(move |batch| match batch.and_then(|b| generate_batch(&generator, outer, &b, &required, &schema)) {
+            let mut rows = Rows { generator, outer, required, schema, input, rest: None, share: Share::new(batch_size) };
+            Ok(Box::new(std::iter::from_fn(move || rows.next().transpose()).flat_map(move |rows| match rows {
                 Ok(batch) => batch_stream(batch, batch_size),
                 Err(e) => Box::new(std::iter::once(Err(e))) as BatchStream,
             })))
         }))
+    }
+}
+
+/// The rows of a partition. Of an input batch so many rows are taken at once as give about a batch.
+struct Rows {
+    generator: Expr,
+    outer: bool,
+    required: Vec<usize>,
+    schema: SchemaRef,
+    input: BatchStream,
+    /// What is left of the current input batch.
+    rest: Option<RecordBatch>,
+    share: Share,
+}
+
+impl Rows {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let batch = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.input.next().transpose()? {
+                Some(batch) => batch,
+                None => return Ok(None),
+            },
+        };
+        interrupt::check()?;
+        let taken = self.share.of(batch.num_rows());
+        let rows = generate_batch(&self.generator, self.outer, &batch.slice(0, taken), &self.required, &self.schema)?;
+        self.rest = (taken < batch.num_rows()).then(|| batch.slice(taken, batch.num_rows() - taken));
+        self.share.yielded(taken, rows.num_rows());
+        Ok(Some(rows))
     }
 }
 

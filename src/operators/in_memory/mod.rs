@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arrow::array::RecordBatch;
 
 use super::{Partitioning, ProvidedOrder, SparkPlan};
-use crate::base::{Attribute, Result, Schema};
+use crate::base::{Attribute, Result, Schema, interrupt};
 use crate::datasource::{MemoryTable, TableSource};
 use crate::expr::Expr;
 use crate::logical::statistics::Statistics;
@@ -77,7 +77,7 @@ impl CachedPlan {
     /// # Errors
     /// Those of the query; nothing is kept then, and the next caller tries again.
     pub fn materialise(&self) -> Result<&Arc<dyn TableSource>> {
-        let _running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        let _running = interrupt::lock(&self.running)?;
         if let Some(rows) = self.rows.get() {
             return Ok(rows);
         }

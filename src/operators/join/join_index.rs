@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BinaryViewArray, RecordBatch};
 use arrow::buffer::NullBuffer;
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::row::Rows;
 
 use super::keys::{KeyLayout, KeyValues, Keys};
 use super::matches::{Candidates, NONE};
+use crate::base::interrupt::{self, Ticks};
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::Expr;
 use crate::expr::evaluate::evaluate_all;
 use crate::operators::fixed_key::{hash_bytes, hash_wide, mix};
-use crate::operators::stream::make_batch;
+use crate::operators::stream::gathered;
 
 /// A dense table may have this many places per row before hashing is smaller.
 const DENSE_PLACES_PER_ROW: u64 = 8;
@@ -84,7 +84,7 @@ impl JoinIndex {
         let count = rows.num_rows();
         let null_keys = nulls.is_some();
         let nulls = nulls.as_ref();
-        let (table, order, unique) = match values {
+        let (table, order, unique) = interrupt::catch(|| match values {
             KeyValues::Words(words) => match (matches!(layout, KeyLayout::Word)).then(|| dense(&words, nulls)).flatten() {
                 Some(dense) => dense,
                 None => {
@@ -106,7 +106,7 @@ impl JoinIndex {
                 let (directory, order, unique) = directory(count, nulls, |r| encoded.row(r as usize).data(), hash_bytes);
                 (Table::Hashed { directory, keys: OrderedKeys::Rows(encoded) }, Some(order), unique)
             }
-        };
+        })?;
         Ok(Self { rows, layout, table, order: order.map(Arc::new), unique, null_keys })
     }
 
@@ -161,40 +161,42 @@ impl JoinIndex {
         let one = any || self.unique;
         let keys = self.layout.encode(columns)?;
         let nulls = keys.nulls.as_ref();
-        let candidates = match (&self.table, &keys.values) {
-            (Table::DenseUnique { min, rows }, KeyValues::Words(words)) => {
-                let beyond = rows.len() as u64 - 1;
-                let mut found: Vec<u32> = words.iter().map(|w| rows[w.wrapping_sub(*min).min(beyond) as usize]).collect();
-                for row in null_rows(nulls) {
-                    found[row] = NONE;
+        let candidates = interrupt::catch(|| {
+            Ok(match (&self.table, &keys.values) {
+                (Table::DenseUnique { min, rows }, KeyValues::Words(words)) => {
+                    let beyond = rows.len() as u64 - 1;
+                    let mut found: Vec<u32> = words.iter().map(|w| rows[w.wrapping_sub(*min).min(beyond) as usize]).collect();
+                    for row in null_rows(nulls) {
+                        found[row] = NONE;
+                    }
+                    Candidates::One(found)
                 }
-                Candidates::One(found)
-            }
-            (Table::Dense { min, offsets }, KeyValues::Words(words)) => {
-                let beyond = offsets.len() as u64 - 2;
-                let ranges = words.iter().map(|w| w.wrapping_sub(*min).min(beyond) as usize).map(|p| (offsets[p], offsets[p + 1]));
-                let (starts, mut ends): (Vec<u32>, Vec<u32>) = ranges.unzip();
-                for row in null_rows(nulls) {
-                    ends[row] = starts[row];
+                (Table::Dense { min, offsets }, KeyValues::Words(words)) => {
+                    let beyond = offsets.len() as u64 - 2;
+                    let ranges = words.iter().map(|w| w.wrapping_sub(*min).min(beyond) as usize).map(|p| (offsets[p], offsets[p + 1]));
+                    let (starts, mut ends): (Vec<u32>, Vec<u32>) = ranges.unzip();
+                    for row in null_rows(nulls) {
+                        ends[row] = starts[row];
+                    }
+                    Candidates::Ranges { starts, ends }
                 }
-                Candidates::Ranges { starts, ends }
-            }
-            (Table::Hashed { directory, keys: OrderedKeys::Words(built) }, KeyValues::Words(words)) => {
-                self.probe(directory, words.len(), nulls, one, |r| words[r], mix, |p| built[p])
-            }
-            (Table::Hashed { directory, keys: OrderedKeys::Wide(built) }, KeyValues::Wide(wide)) => {
-                self.probe(directory, wide.len(), nulls, one, |r| wide[r], hash_wide, |p| built[p])
-            }
-            (Table::Hashed { directory, keys: OrderedKeys::Bytes(built) }, KeyValues::Bytes(bytes)) => {
-                let at = |p: usize| built.value(self.row_at(p) as usize);
-                self.probe(directory, bytes.len(), nulls, one, |r| bytes.value(r), hash_bytes, at)
-            }
-            (Table::Hashed { directory, keys: OrderedKeys::Rows(built) }, KeyValues::Rows(rows)) => {
-                let at = |p: usize| built.row(self.row_at(p) as usize).data();
-                self.probe(directory, rows.num_rows(), nulls, one, |r| rows.row(r).data(), hash_bytes, at)
-            }
-            _ => return Err(Error::internal("the two sides of a join have keys of different types")),
-        };
+                (Table::Hashed { directory, keys: OrderedKeys::Words(built) }, KeyValues::Words(words)) => {
+                    self.probe(directory, words.len(), nulls, one, |r| words[r], mix, |p| built[p])
+                }
+                (Table::Hashed { directory, keys: OrderedKeys::Wide(built) }, KeyValues::Wide(wide)) => {
+                    self.probe(directory, wide.len(), nulls, one, |r| wide[r], hash_wide, |p| built[p])
+                }
+                (Table::Hashed { directory, keys: OrderedKeys::Bytes(built) }, KeyValues::Bytes(bytes)) => {
+                    let at = |p: usize| built.value(self.row_at(p) as usize);
+                    self.probe(directory, bytes.len(), nulls, one, |r| bytes.value(r), hash_bytes, at)
+                }
+                (Table::Hashed { directory, keys: OrderedKeys::Rows(built) }, KeyValues::Rows(rows)) => {
+                    let at = |p: usize| built.row(self.row_at(p) as usize).data();
+                    self.probe(directory, rows.num_rows(), nulls, one, |r| rows.row(r).data(), hash_bytes, at)
+                }
+                _ => return Err(Error::internal("the two sides of a join have keys of different types")),
+            })
+        })??;
         Ok((candidates, keys.nulls))
     }
 
@@ -215,12 +217,14 @@ impl JoinIndex {
         for row in null_rows(nulls) {
             slots[row].1 = slots[row].0;
         }
+        // Many build rows may have a key.
+        let ticks = Ticks::default();
         let first = |r: usize, (start, end): (u32, u32)| {
             if start == end {
                 return None;
             }
             let wanted = key(r);
-            (start..end).find(|&p| built(p as usize) == wanted)
+            (start..end).inspect(|_| ticks.tick()).find(|&p| built(p as usize) == wanted)
         };
         if one {
             return Candidates::One(
@@ -233,7 +237,7 @@ impl JoinIndex {
                 None => (0, 0),
                 Some(start) => {
                     let wanted = key(r);
-                    (start, (start + 1..slot.1).find(|&p| built(p as usize) != wanted).unwrap_or(slot.1))
+                    (start, (start + 1..slot.1).inspect(|_| ticks.tick()).find(|&p| built(p as usize) != wanted).unwrap_or(slot.1))
                 }
             };
             starts.push(start);
@@ -255,13 +259,7 @@ pub fn gather(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch
             format!("The build side of a join has {count} rows; the most is {}.", NONE - 1),
         ));
     }
-    if schema.fields().is_empty() {
-        return make_batch(schema, vec![], count);
-    }
-    match batches {
-        [one] => Ok(one.clone()),
-        many => Ok(concat_batches(schema, many)?),
-    }
+    gathered(schema, batches)
 }
 
 /// Rows that have a key.
@@ -273,7 +271,7 @@ fn null_rows(nulls: Option<&NullBuffer>) -> impl Iterator<Item = usize> + '_ {
     nulls.into_iter().flat_map(|n| (0..n.len()).filter(|&r| n.is_null(r)))
 }
 
-/// A table by key value, if the keys lie densely enough.
+/// A table by key value, if the keys lie densely enough. Polls, as [`directory`] does, by [`Ticks`].
 fn dense(words: &[u64], nulls: Option<&NullBuffer>) -> Option<(Table, Option<Vec<u32>>, bool)> {
     let sorted = nulls.is_none() && words.is_sorted();
     let (min, max) = match words {
@@ -319,7 +317,9 @@ fn dense(words: &[u64], nulls: Option<&NullBuffer>) -> Option<(Table, Option<Vec
     }
     // Ranges fill from their ends, the last row first: then the offsets are their starts, and rows keep their order.
     let mut order = vec![0u32; total as usize];
+    let ticks = Ticks::default();
     for r in valid_rows(words.len(), nulls).rev() {
+        ticks.tick();
         let at = &mut offsets[place(r)];
         *at -= 1;
         order[*at as usize] = r;
@@ -334,11 +334,13 @@ fn directory<K: PartialEq>(
     key: impl Fn(u32) -> K,
     hash: impl Fn(K) -> u64,
 ) -> (Directory, Vec<u32>, bool) {
-    let hashes: Vec<u64> = valid_rows(count, nulls).map(|r| hash(key(r))).collect();
+    let ticks = Ticks::default();
+    let hashes: Vec<u64> = valid_rows(count, nulls).inspect(|_| ticks.tick()).map(|r| hash(key(r))).collect();
     let buckets = hashes.len().max(2).next_power_of_two();
     let shift = 64 - buckets.trailing_zeros();
     let mut slots = vec![0u64; buckets + 1];
     for &h in &hashes {
+        ticks.tick();
         let slot = &mut slots[(h >> shift) as usize];
         *slot = (*slot + 1) | Directory::filter_bit(h);
     }
@@ -351,6 +353,7 @@ fn directory<K: PartialEq>(
     let mut next: Vec<u32> = slots.iter().map(|&s| s as u32).collect();
     let mut order = vec![0u32; hashes.len()];
     for (r, &h) in valid_rows(count, nulls).zip(&hashes) {
+        ticks.tick();
         let at = &mut next[(h >> shift) as usize];
         order[*at as usize] = r;
         *at += 1;
@@ -358,19 +361,20 @@ fn directory<K: PartialEq>(
     let mut unique = true;
     for bucket in slots.windows(2) {
         let rows = &mut order[bucket[0] as u32 as usize..bucket[1] as u32 as usize];
-        unique &= !group_equal(rows, &key);
+        unique &= !group_equal(rows, &key, &ticks);
     }
     (Directory { slots, shift }, order, unique)
 }
 
 /// Brings rows of equal keys together; tells whether there were any.
-fn group_equal<K: PartialEq>(rows: &mut [u32], key: &impl Fn(u32) -> K) -> bool {
+fn group_equal<K: PartialEq>(rows: &mut [u32], key: &impl Fn(u32) -> K, ticks: &Ticks) -> bool {
     let mut repeated = false;
     let mut start = 0;
     while start + 1 < rows.len() {
         let first = key(rows[start]);
         let mut end = start + 1;
         for i in start + 1..rows.len() {
+            ticks.tick();
             if key(rows[i]) == first {
                 rows.swap(end, i);
                 end += 1;

@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::BuildSide;
 use crate::base::schema::arrow_schema;
-use crate::base::{Attribute, Error, ErrorClass, Result, Scalar};
+use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, interrupt};
 use crate::expr::Expr;
 use crate::logical::JoinType;
 use crate::logical::plan::join_output;
@@ -207,6 +207,8 @@ impl Joiner {
     /// Those of the condition; `ScalarSubqueryTooManyRows`.
     pub fn next(&self, probe: &mut Probe, build: BuildRows<'_>, matched: &mut [bool]) -> Result<Option<RecordBatch>> {
         while !probe.done {
+            // There may be many candidates and few matches.
+            interrupt::check()?;
             let batch = match self.stream_role {
                 _ if probe.seen.is_some() => self.next_of_chunk(probe, build, matched)?,
                 StreamRole::Matched | StreamRole::Unmatched | StreamRole::Flagged => self.decide_rows(probe, build)?,
@@ -341,6 +343,7 @@ impl Joiner {
             Some(residual) => {
                 let mut flags = vec![false; rows];
                 while probe.row < rows {
+                    interrupt::check()?;
                     let mut pairs = probe.expand(self.batch_size, build.order, Some(&flags));
                     if !pairs.build.is_empty() {
                         let keep = residual.holds(&probe.batch, &pairs, build.rows)?;

@@ -87,7 +87,7 @@ impl Sorter {
     fn sorted(&self, held: Vec<RecordBatch>) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
         let rows = concat(Box::new(held.into_iter().map(Ok)), &self.schema)?;
         let started = Instant::now();
-        let sorted = UInt32Array::from(self.encode(&rows)?.sorted(None));
+        let sorted = UInt32Array::from(self.encode(&rows)?.sorted(None)?);
         self.time.fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
         let (total, size) = (rows.num_rows(), self.batch_size);
         Ok((0..total).step_by(size).map(move |at| Ok(take_record_batch(&rows, &sorted.slice(at, size.min(total - at)))?)))

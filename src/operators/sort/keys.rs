@@ -8,6 +8,7 @@ use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::base::Result;
+use crate::base::interrupt::{self, Ticks};
 use crate::expr::SortOrder;
 use crate::expr::evaluate::normalise_floats;
 use crate::operators::fixed_key::{images, width};
@@ -128,8 +129,11 @@ impl EncodedKeys {
     }
 
     /// Positions of the rows in order, equal ones as they came; only the first `limit` if given.
-    pub fn sorted(&self, limit: Option<usize>) -> Vec<u32> {
-        match self {
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub fn sorted(&self, limit: Option<usize>) -> Result<Vec<u32>> {
+        interrupt::catch(|| match self {
             EncodedKeys::Short(words) => sort_words(words, limit),
             EncodedKeys::Long(words) => sort_words(words, limit),
             EncodedKeys::Bytes(rows) => {
@@ -138,18 +142,36 @@ impl EncodedKeys {
                 let order = |a: &(u64, u32), b: &(u64, u32)| {
                     a.0.cmp(&b.0).then_with(|| rows.row(a.1 as usize).cmp(&rows.row(b.1 as usize))).then(a.1.cmp(&b.1))
                 };
+                let ticks = Ticks::default();
+                let order = |a: &(u64, u32), b: &(u64, u32)| {
+                    ticks.tick();
+                    order(a, b)
+                };
                 cut(&mut keys, limit, order);
                 keys.sort_unstable_by(order);
                 keys.into_iter().map(|(_, i)| i).collect()
             }
-        }
+        })
     }
 }
 
+/// So few words are sorted within some ten milliseconds: there is no need to count comparisons.
+const SOON_SORTED: usize = 1 << 19;
+
 fn sort_words<W: Copy + Ord>(words: &[W], limit: Option<usize>) -> Vec<u32> {
     let mut keys: Vec<(W, u32)> = words.iter().enumerate().map(|(i, w)| (*w, i as u32)).collect();
-    cut(&mut keys, limit, Ord::cmp);
-    keys.sort_unstable();
+    if keys.len() < SOON_SORTED {
+        cut(&mut keys, limit, Ord::cmp);
+        keys.sort_unstable();
+    } else {
+        let ticks = Ticks::default();
+        let order = |a: &(W, u32), b: &(W, u32)| {
+            ticks.tick();
+            a.cmp(b)
+        };
+        cut(&mut keys, limit, order);
+        keys.sort_unstable_by(order);
+    }
     keys.into_iter().map(|(_, i)| i).collect()
 }
 

@@ -78,7 +78,7 @@ impl TopK {
             return Ok(());
         }
         let all = concat_batches(&self.schema, &self.candidates)?;
-        let best = self.encode(&all)?.sorted(Some(self.limit));
+        let best = self.encode(&all)?.sorted(Some(self.limit))?;
         let kept = take_record_batch(&all, &UInt32Array::from(best))?;
         self.rows = kept.num_rows();
         if self.rows == self.limit {

@@ -80,6 +80,7 @@ impl Stage {
             if begun >= self.pipelines.len() {
                 break;
             }
+            context.check_cancelled()?;
             self.variant(begun, false, forms, Some((context, node)))?;
         }
         (0..self.pipelines.len()).try_for_each(|i| self.variant(i, false, forms, Some((context, node))).map(drop))

@@ -17,6 +17,7 @@ use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{SELECTION, Slot};
 use crate::operators::metrics::OUTPUT_ROWS;
+use crate::operators::stream::Share;
 use crate::rdd::counter::{Counter, Tally};
 use crate::rdd::{BatchStream, Reservation, TaskContext};
 use crate::runtime::select::SLACK;
@@ -121,11 +122,12 @@ impl Task {
         }
         counted.pass_on();
         let source = if last == 0 {
-            Rows::Batches(task.shared.input.compute(partition, context)?)
+            Rows::Batches { batches: task.shared.input.compute(partition, context)?, current: None }
         } else {
             Rows::Groups(Groups { rows: task.rows_before(last)?, next: 0 })
         };
-        Ok(Box::new(Stream { task, last, source, emitted: 0, ended: false, rest: None }))
+        let share = task.forms.iter().any(|(_, form)| !matches!(form, Form::Set | Form::Unique)).then(|| Share::new(task.batch_size));
+        Ok(Box::new(Stream { task, last, source, share, emitted: 0, ended: false, rest: None }))
     }
 
     /// `None` if the build side of a join does not fit memory; the interpreter can spill it.
@@ -211,7 +213,7 @@ impl Task {
     fn extend_state(&mut self) {
         let layout = self.shared.stage.layout.lock().unwrap_or_else(|e| e.into_inner());
         let from = self.state.len();
-        self.state.extend(layout.instantiate(from));
+        self.state.extend(layout.instantiate(from, self.context.query.interrupt()));
     }
 
     fn aggregate_of(&self, slot: Slot) -> Result<&AggregateSink> {
@@ -293,7 +295,10 @@ impl Task {
         self.metrics.calls.fetch_add(rows.div_ceil(ROWS_PER_CALL) as u64, Ordering::Relaxed);
         match status {
             Status::Done => Ok(Flow::More),
-            Status::Stop => Ok(Flow::Stop),
+            Status::Stop => {
+                self.context.query.check_cancelled()?;
+                Ok(Flow::Stop)
+            }
             Status::Error => Err(Failure::Row),
         }
     }
@@ -328,7 +333,7 @@ impl Task {
 
 /// Where the last pipeline's rows come from.
 enum Rows {
-    Batches(BatchStream),
+    Batches { batches: BatchStream, current: Option<RecordBatch> },
     Groups(Groups),
 }
 
@@ -343,6 +348,8 @@ struct Stream {
     task: Task,
     last: usize,
     source: Rows,
+    /// Of the input rows, where joins may yield any number of rows for each.
+    share: Option<Share>,
     /// Rows given out.
     emitted: usize,
     ended: bool,
@@ -354,18 +361,30 @@ impl Stream {
     /// The next full batch, or what there is at the end.
     fn advance(&mut self) -> Result<Option<RecordBatch>, Failure> {
         while !self.ended && (self.task.output.count as usize) < self.task.batch_size {
-            let flow = match &mut self.source {
-                Rows::Batches(batches) => match batches.next() {
-                    Some(batch) => self.task.run_batch(self.last, &batch?)?,
-                    None => Flow::Stop,
+            let before = self.task.output.count;
+            let share = |rows| self.share.as_ref().map_or(rows, |share| share.of(rows));
+            let (flow, taken) = match &mut self.source {
+                Rows::Batches { batches, current } => match current.take().map(Ok).or_else(|| batches.next()) {
+                    Some(batch) => {
+                        let batch = batch?;
+                        let (rows, taken) = (batch.num_rows(), share(batch.num_rows()));
+                        *current = (taken < rows).then(|| batch.slice(taken, rows - taken));
+                        let piece = if taken < rows { batch.slice(0, taken) } else { batch };
+                        (self.task.run_batch(self.last, &piece)?, taken)
+                    }
+                    None => (Flow::Stop, 0),
                 },
                 Rows::Groups(groups) => {
-                    let upto = (groups.next + ROWS_PER_CALL).min(groups.rows.len());
+                    let taken = share(ROWS_PER_CALL.min(groups.rows.len() - groups.next));
+                    let upto = groups.next + taken;
                     let flow = self.task.run_rows(self.last, &groups.rows[groups.next..upto])?;
                     groups.next = upto;
-                    if upto == groups.rows.len() { Flow::Stop } else { flow }
+                    (if upto == groups.rows.len() { Flow::Stop } else { flow }, taken)
                 }
             };
+            if let Some(share) = &mut self.share {
+                share.yielded(taken, (self.task.output.count - before) as usize);
+            }
             self.ended = matches!(flow, Flow::Stop);
         }
         if self.task.output.count == 0 {
