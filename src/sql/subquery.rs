@@ -109,7 +109,7 @@ impl ExprBinder<'_, '_, '_> {
         }
         let values = values.into_iter().zip(&types).map(|(v, t)| coerce::implicit_cast(v, t)).collect::<Result<_>>()?;
         let subquery = super::set_ops::cast_columns(plan, &types)?;
-        let output = Attribute::new("in()", DataType::Boolean, true);
+        let output = Attribute::new("exists", DataType::Boolean, true);
         self.pending.applies.push(PendingApply { subquery, kind: SubqueryKind::In { values, output: output.clone() } });
         Ok(Expr::Attribute(output))
     }

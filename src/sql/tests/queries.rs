@@ -169,12 +169,12 @@ fn subqueries_become_applies_or_queries_of_their_own() {
     let text = tree("SELECT a, (SELECT max(c) FROM u WHERE u.a = t.a) FROM t");
     assert!(text.contains("scalar-subquery [a#"), "{text}");
     let text = tree("SELECT * FROM t WHERE a NOT IN (SELECT a FROM u WHERE u.b = t.b) AND EXISTS (SELECT 1 FROM u)");
-    assert!(text.contains("NOT in()#") && text.contains("isnotnull(scalar-subquery#"), "{text}");
+    assert!(text.contains("NOT exists#") && text.contains("isnotnull(scalar-subquery#"), "{text}");
     let text = tree("SELECT s, sum(b) FROM t GROUP BY s HAVING sum(b) > (SELECT avg(b) FROM u WHERE u.c = t.s)");
     assert!(text.find("LateralJoin") < text.find("Aggregate"), "{text}");
     assert!(text.starts_with("Project [s#"), "{text}");
-    assert!(tree("SELECT * FROM t WHERE a <> ALL (SELECT a FROM u)").contains("NOT in()#"));
-    assert!(tree("SELECT * FROM t WHERE a = ANY (SELECT a FROM u)").contains("Filter in()#"));
+    assert!(tree("SELECT * FROM t WHERE a <> ALL (SELECT a FROM u)").contains("NOT exists#"));
+    assert!(tree("SELECT * FROM t WHERE a = ANY (SELECT a FROM u)").contains("Filter exists#"));
     assert_eq!(error("SELECT (SELECT a, b FROM u) FROM t").class, ErrorClass::WrongArguments);
     assert_eq!(error("SELECT a IN (SELECT a, b FROM u) FROM t").class, ErrorClass::WrongArguments);
     assert_eq!(
