@@ -22,6 +22,11 @@ impl XorShiftRandom {
         (s & ((1 << bits) - 1)) as u32
     }
 
+    /// Any 32 bits.
+    pub fn next_i32(&mut self) -> i32 {
+        self.next(32) as i32
+    }
+
     /// Uniform in `[0, 1)`.
     pub fn next_f64(&mut self) -> f64 {
         let high = u64::from(self.next(26)) << 27;

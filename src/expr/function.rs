@@ -224,8 +224,16 @@ functions! {
     /// Binary digits.
     Bin "bin" "l" => "s";
     Factorial "factorial" "i" => "l";
-    /// A random double in [0, 1).
-    Rand "rand" ["random"] "l?" => "d";
+    /// `rand(seed)`: a random double in [0, 1).
+    Rand "rand" ["random"] "l" => "d";
+    /// `randn(seed)`: a random double with mean 0 and deviation 1.
+    RandN "randn" "l" => "d";
+    /// `randstr(length, seed)`: random letters and digits.
+    RandStr "randstr" "i l" => "s";
+    /// The partition that the row is in.
+    SparkPartitionId "spark_partition_id" "" => "i";
+    /// The partition, then the number of rows before in it.
+    MonotonicallyIncreasingId "monotonically_increasing_id" "" => "l";
     /// A random UUID (version 4).
     Uuid "uuid" "" => "s";
     /// NaNs to one NaN and -0.0 to 0.0, for keys; the planner inserts it.
@@ -451,7 +459,16 @@ impl ScalarFunction {
 
     /// Same arguments, same result.
     pub fn is_deterministic(self) -> bool {
-        !matches!(self, ScalarFunction::Rand | ScalarFunction::Shuffle | ScalarFunction::Uuid)
+        !matches!(
+            self,
+            ScalarFunction::Rand
+                | ScalarFunction::Shuffle
+                | ScalarFunction::RandN
+                | ScalarFunction::RandStr
+                | ScalarFunction::Uuid
+                | ScalarFunction::SparkPartitionId
+                | ScalarFunction::MonotonicallyIncreasingId
+        )
     }
 
     /// Yields rows rather than a value.

@@ -411,7 +411,9 @@ impl ScalarFunction {
     fn nullable(self, args: &[Expr]) -> bool {
         use ScalarFunction::*;
         match self {
-            IsNaN | Rand | Uuid | Array | NamedStruct | Map | Hash | XxHash64 => false,
+            IsNaN | Rand | RandN | Uuid | SparkPartitionId | MonotonicallyIncreasingId | Array | NamedStruct | Map | Hash | XxHash64 => {
+                false
+            }
             FormatString | Mask => args.first().is_some_and(Expr::nullable),
             ConcatWs => args.first().is_some_and(Expr::nullable),
             Greatest | Least => args.iter().all(Expr::nullable),

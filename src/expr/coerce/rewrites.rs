@@ -4,6 +4,7 @@ use super::functions::{call, check_count, constant, function, function_of, take}
 use super::{arithmetic, case, coalesce, comparison, explicit_cast, implicit_cast, logical_not};
 use crate::base::{DataType, Error, ErrorClass, Result, Scalar, calendar};
 use crate::expr::evaluate::number_format::NumberFormat;
+use crate::expr::evaluate::random;
 use crate::expr::typing::{decimal_for_integral, literal_text};
 use crate::expr::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction, evaluate};
 
@@ -94,6 +95,7 @@ pub(super) const REWRITTEN: &[&str] = &[
     "session_user",
     "version",
     "collation",
+    "uniform",
     "when",
     "to_char",
     "to_varchar",
@@ -259,6 +261,23 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
             check_count(name, &args, 0, 0)?;
             Expr::Literal(Scalar::string(env!("CARGO_PKG_VERSION")))
         }
+        // A call without a seed gets one, the same for all its rows.
+        "rand" | "random" | "randn" if args.is_empty() => function(name, vec![fresh_seed()])?,
+        "randstr" if args.len() == 1 => function(name, [args, vec![fresh_seed()]].concat())?,
+        "uniform" => {
+            check_count(name, &args, 2, 3)?;
+            let bounds = super::unify(args[..2].to_vec(), "`uniform`")?;
+            let t = bounds[0].data_type();
+            if !t.is_numeric() || !bounds.iter().all(Expr::is_foldable) {
+                return Err(Error::new(ErrorClass::TypeMismatch, "The bounds of `uniform` must be constant numbers."));
+            }
+            let [low, high] = [0, 1].map(|i| explicit_cast(bounds[i].clone(), &DataType::Double, false));
+            let (low, high) = (low?, high?);
+            let random = function("rand", vec![args.get(2).cloned().unwrap_or_else(fresh_seed)])?;
+            let width = arithmetic(ArithmeticOp::Subtract, high, low.clone())?;
+            let value = arithmetic(ArithmeticOp::Add, low, arithmetic(ArithmeticOp::Multiply, width, random)?)?;
+            explicit_cast(value, &t, false)?
+        }
         "collation" => {
             let [text] = take(name, args)?;
             implicit_cast(text, &DataType::String)?;
@@ -375,6 +394,10 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
 fn attempt_cast(args: Vec<Expr>, to: &DataType) -> Result<Expr> {
     let [e] = take("try_cast", args)?;
     explicit_cast(e, to, true)
+}
+
+fn fresh_seed() -> Expr {
+    Expr::Literal(Scalar::Long(random::fresh_seed()))
 }
 
 /// `to_char(value, format)`, by the type of the value.

@@ -1,16 +1,13 @@
 //! Calls of named functions: arguments evaluated, then the family that knows the function.
 
-use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use arrow::array::{Array, Float64Array, Int32Array, Int64Array, PrimitiveArray, StringViewArray};
-use arrow::datatypes::Int64Type;
+use arrow::array::{Array, Int32Array, Int64Array};
 
 use super::value::{Value, booleans, extent, strings, wrap};
 use super::{
-    Rows, bloom, bytes, collections, datetime, format, hash, higher_order, json, maps, maths, number_format, regex, strings as texts, url,
-    words,
+    Rows, bloom, bytes, collections, datetime, format, hash, higher_order, json, maps, maths, number_format, random, regex,
+    strings as texts, url, words,
 };
 use crate::base::{DataType, Error, ErrorClass, Result};
 use crate::expr::{Expr, ScalarFunction};
@@ -94,8 +91,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         | IntervalPart
         | MakeDayTimeInterval
         | MakeYearMonthInterval => datetime::evaluate(function, &values, rows.count),
-        Rand => random(&values, rows.count),
-        Uuid => Ok(Value::Array(Arc::new((0..rows.count).map(|_| uuid()).collect::<StringViewArray>()))),
+        Rand | RandN | RandStr | Uuid | SparkPartitionId | MonotonicallyIncreasingId => random::evaluate(function, &values, rows.count),
         Hash => {
             let (n, scalar) = extent(&values.iter().collect::<Vec<_>>(), rows.count);
             let columns = values.into_iter().map(|v| v.into_array(n)).collect::<Result<Vec<_>>>()?;
@@ -150,46 +146,4 @@ fn raise(function: ScalarFunction, args: &[Value], rows: usize) -> Result<Value>
         return Err(error(message(0, 0)));
     }
     Ok(Value::Scalar(collections::null_array(&DataType::Null, 1)))
-}
-
-thread_local! {
-    /// State of `rand()` without a seed, and calls made of `rand(seed)`.
-    static RANDOM: Cell<u64> = Cell::new(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64));
-}
-
-/// A random UUID in its usual form.
-fn uuid() -> Option<String> {
-    let mut bytes = [0u8; 16];
-    for half in bytes.chunks_exact_mut(8) {
-        half.copy_from_slice(&RandomState::new().hash_one(0).to_le_bytes());
-    }
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
-}
-
-/// Uniform doubles in [0, 1) (SplitMix64). A seed makes each batch start anew from it.
-fn random(args: &[Value], rows: usize) -> Result<Value> {
-    let seeded = match args.first() {
-        Some(v) => {
-            let array = super::value::primitive::<Int64Type>(v.inner())?;
-            let seed: &PrimitiveArray<Int64Type> = array;
-            Some(if seed.is_empty() || seed.is_null(0) { 0 } else { seed.value(0) as u64 })
-        }
-        None => None,
-    };
-    let mut state = seeded.unwrap_or_else(|| RANDOM.get());
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    };
-    let values: Float64Array = (0..rows).map(|_| next()).collect::<Vec<_>>().into();
-    if seeded.is_none() {
-        RANDOM.set(state);
-    }
-    Ok(Value::Array(Arc::new(values)))
 }

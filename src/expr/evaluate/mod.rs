@@ -29,6 +29,7 @@ mod maps;
 mod maths;
 mod nested;
 pub(crate) mod number_format;
+pub mod random;
 mod regex;
 mod rounding;
 pub mod scalar;

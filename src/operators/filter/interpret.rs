@@ -7,6 +7,7 @@ use arrow::compute::FilterBuilder;
 use super::Filter;
 use crate::base::Result;
 use crate::base::schema::arrow_schema;
+use crate::expr::evaluate::random::{self, Place};
 use crate::operators::SparkPlan;
 use crate::operators::execute::new_predicate;
 use crate::operators::stream::coalesced;
@@ -30,10 +31,12 @@ impl Filter {
         let schema = Arc::new(arrow_schema(&input).project(&columns)?);
         let whole = columns.len() == input.len();
         let batch_size = context.settings.batch_size();
-        Ok(plan.child().execute(context)?.map_partitions("Filter", move |_, input, _| {
+        Ok(plan.child().execute(context)?.map_partitions("Filter", move |partition, input, _| {
             let (condition, columns) = (condition.clone(), columns.clone());
+            let mut place = Place { partition: partition as u32, row: 0 };
             Ok(coalesced(input, schema.clone(), batch_size, move |buffer, batch| {
-                let mask = condition.eval(&batch)?;
+                let mask = random::at(place, || condition.eval(&batch))?;
+                place.row += batch.num_rows() as u64;
                 let kept = mask.true_count();
                 if kept == 0 {
                     return Ok(());

@@ -8,6 +8,7 @@ use crate::base::Result;
 use crate::base::schema::arrow_schema;
 use crate::base::settings::SUBEXPRESSION_ELIMINATION;
 use crate::expr::evaluate::evaluate_list;
+use crate::expr::evaluate::random::{self, Place};
 use crate::operators::execute::bind_all;
 use crate::operators::stream::make_batch;
 use crate::operators::{Operator, SparkPlan};
@@ -39,11 +40,14 @@ impl Project {
         let exprs = bind_all(&self.list, &input, context)?;
         let schema = arrow_schema(&plan.output());
         let eliminate = context.settings.bool(&SUBEXPRESSION_ELIMINATION);
-        Ok(rdd.map_partitions("Project", move |_, input, _| {
+        Ok(rdd.map_partitions("Project", move |partition, input, _| {
             let (exprs, schema) = (exprs.clone(), schema.clone());
+            let mut place = Place { partition: partition as u32, row: 0 };
             Ok(Box::new(input.map(move |batch| {
                 let batch = batch?;
-                make_batch(&schema, evaluate_list(&exprs, &batch, eliminate)?, batch.num_rows())
+                let columns = random::at(place, || evaluate_list(&exprs, &batch, eliminate))?;
+                place.row += batch.num_rows() as u64;
+                make_batch(&schema, columns, batch.num_rows())
             })))
         }))
     }
