@@ -30,9 +30,10 @@ fn queries(suite: Suite) -> (PathBuf, Vec<String>) {
     (folder, names)
 }
 
-/// Runs all queries in a mode; every difference in one message.
+/// Runs all queries in a mode; every difference in one message. A stage that cannot be compiled is a failure too.
 fn check(suite: Suite, mode: &str, threads: usize) {
-    let session = Session::builder().config("execution.mode", mode).threads(threads).build().unwrap();
+    let builder = Session::builder().config("execution.mode", mode).config("sql.codegen.fallback", "false");
+    let session = builder.threads(threads).build().unwrap();
     for (name, source) in tables(suite) {
         session.register_table(name, source.clone());
     }
