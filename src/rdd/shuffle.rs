@@ -252,6 +252,14 @@ impl MapWriter {
         total(&self.sizes)
     }
 
+    /// Writes out what is in memory.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn spill(&mut self) -> Result<()> {
+        self.kept.spill()
+    }
+
     pub fn finish(self) -> Arc<MapOutput> {
         let Self { sizes, mut kept } = self;
         let pool = kept.reservation.pool().clone();

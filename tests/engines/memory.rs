@@ -161,6 +161,18 @@ fn nested_loops() {
     check_joins("100KB", &joins("BROADCAST(l)", &one_key(1), &one_key(3), "l.id < r.id")[..4]);
 }
 
+/// Window partitions larger than memory, though not what the calls need of them.
+#[test]
+fn windows() {
+    let rows = |key: &str| format!("(SELECT id, {key} AS k, concat(repeat('x', 400), id) AS t FROM range(8000))");
+    let queries = [("", rows("7")), ("PARTITION BY k", rows("CASE WHEN id % 10 = 0 THEN id ELSE 7 END")), ("PARTITION BY k", rows("id % 3"))].map(|(by, rows)| {
+        format!(
+            "SELECT count(*), sum(r), sum(s), sum(b), sum(length(t)), sum(CASE WHEN t LIKE concat('%x', id) THEN 1 ELSE 0 END) FROM (SELECT *, row_number() OVER ({by} ORDER BY id DESC) AS r, sum(id) OVER ({by} ORDER BY id DESC ROWS 3 PRECEDING) AS s, lag(id, 2) OVER ({by} ORDER BY id DESC) AS b FROM {rows})"
+        )
+    });
+    check_joins("2MB", &queries);
+}
+
 #[test]
 fn broadcasts_that_do_not_fit_are_errors() {
     let dir = tempfile::tempdir().unwrap();

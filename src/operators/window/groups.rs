@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::partition;
+use arrow::compute::{concat, partition};
 
 use crate::base::Result;
 use crate::expr::evaluate::normalise_floats;
@@ -56,4 +56,18 @@ pub fn equal_runs(keys: &[ArrayRef], rows: usize) -> Result<Vec<Range<usize>>> {
     }
     let keys = keys.iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
     Ok(partition(&keys)?.ranges())
+}
+
+/// The keys of one row.
+pub fn slice(keys: &[ArrayRef], row: usize) -> Vec<ArrayRef> {
+    keys.iter().map(|k| k.slice(row, 1)).collect()
+}
+
+/// Whether the first row of `next` has the keys `last`.
+///
+/// # Errors
+/// `Internal` for keys that cannot be compared.
+pub fn continues(last: &[ArrayRef], next: &[ArrayRef]) -> Result<bool> {
+    let both = last.iter().zip(slice(next, 0)).map(|(l, n)| concat(&[l.as_ref(), n.as_ref()])).collect::<Result<Vec<_>, _>>()?;
+    Ok(equal_runs(&both, 2)?.len() == 1)
 }

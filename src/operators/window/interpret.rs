@@ -1,33 +1,51 @@
 //! Interpreted face: whole window partitions are gathered into chunks, and each call is computed over a chunk at once.
+//!
+//! Of a window partition that does not fit memory, only the columns that calls need are gathered; its rows are set aside and get their
+//! results as they come back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 
 use super::frames::frames;
-use super::groups::{Chunk, equal_runs};
+use super::groups::{Chunk, continues, equal_runs};
 use super::{Window, aggregates, offset, ranking};
 use crate::base::schema::arrow_schema;
-use crate::base::{Error, Result};
+use crate::base::{Attribute, Error, Result};
 use crate::expr::evaluate::evaluate_all;
 use crate::expr::{Expr, SortOrder, WindowExpr, WindowFunction};
 use crate::operators::SparkPlan;
 use crate::operators::execute::{bind_all, bind_orders};
 use crate::operators::stream::{batch_stream, concat, make_batch};
-use crate::rdd::{BatchStream, QueryContext, Rdd};
+use crate::rdd::size::compacted;
+use crate::rdd::{BatchStream, MapWriter, QueryContext, Rdd, Reservation, data_size};
 
 /// A chunk has at least so many batches' worth of rows, where there are any.
 const BATCHES_PER_CHUNK: usize = 4;
 
-/// What all tasks share, bound to the child's output.
+/// What a row of a chunk costs beside itself and its results: frames and keys.
+const ROW_BYTES: usize = 48;
+
+/// What all tasks share.
 struct Shared {
+    /// Bound to the child's output.
+    calls: Calls,
+    /// Columns of the child that calls need, and the calls bound to them alone.
+    needed: Vec<usize>,
+    narrow: Calls,
+    schema: SchemaRef,
+    batch_size: usize,
+    node: u64,
+}
+
+/// The calls, bound to columns.
+struct Calls {
     calls: Vec<Expr>,
     partition_by: Vec<Expr>,
     order_by: Vec<SortOrder>,
     input_schema: SchemaRef,
-    schema: SchemaRef,
-    batch_size: usize,
 }
 
 impl Window {
@@ -35,38 +53,49 @@ impl Window {
     /// Those of the child and of binding expressions.
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let input = plan.child().output();
+        let bound = |input: &[Attribute]| -> Result<Calls> {
+            Ok(Calls {
+                calls: bind_all(&self.calls, input, context)?,
+                partition_by: bind_all(&self.partition_by, input, context)?,
+                order_by: bind_orders(&self.order_by, input, context)?,
+                input_schema: arrow_schema(input),
+            })
+        };
+        let exprs = self.calls.iter().chain(&self.partition_by).chain(self.order_by.iter().map(|o| &o.expr));
+        let used: BTreeSet<_> = exprs.flat_map(|e| e.references()).collect();
+        let needed: Vec<usize> = (0..input.len()).filter(|i| used.contains(&input[*i].id)).collect();
+        let narrow: Vec<Attribute> = needed.iter().map(|i| input[*i].clone()).collect();
         let shared = Arc::new(Shared {
-            calls: bind_all(&self.calls, &input, context)?,
-            partition_by: bind_all(&self.partition_by, &input, context)?,
-            order_by: bind_orders(&self.order_by, &input, context)?,
-            input_schema: arrow_schema(&input),
+            calls: bound(&input)?,
+            narrow: bound(&narrow)?,
+            needed,
             schema: arrow_schema(&plan.output()),
             batch_size: context.settings.batch_size(),
+            node: plan.id,
         });
-        Ok(plan.child().execute(context)?.map_partitions("Window", move |_, input, _| {
-            let mut chunks =
-                Chunks { shared: shared.clone(), input, pending: vec![], wanted: BATCHES_PER_CHUNK * shared.batch_size, ended: false };
-            let shared = shared.clone();
+        Ok(plan.child().execute(context)?.map_partitions("Window", move |_, input, task| {
+            let mut chunks = Chunks {
+                shared: shared.clone(),
+                input,
+                pending: vec![],
+                wanted: BATCHES_PER_CHUNK * shared.batch_size,
+                memory: task.query.spillable(shared.node, "Window"),
+                query: task.query.clone(),
+                ended: false,
+            };
             let chunks = std::iter::from_fn(move || chunks.next().transpose());
-            Ok(Box::new(chunks.flat_map(move |chunk| match chunk.and_then(|c| shared.compute(c)) {
-                Ok(batch) => batch_stream(batch, shared.batch_size),
-                Err(e) => Box::new(std::iter::once(Err(e))) as BatchStream,
-            })))
+            Ok(Box::new(chunks.flat_map(|chunk| chunk.unwrap_or_else(|e| Box::new(std::iter::once(Err(e)))))))
         }))
     }
 }
 
-impl Shared {
-    /// The rows of a chunk with the columns of all calls.
-    fn compute(&self, batch: RecordBatch) -> Result<RecordBatch> {
+impl Calls {
+    /// The columns of all calls over a chunk.
+    fn compute(&self, batch: RecordBatch) -> Result<Vec<ArrayRef>> {
         let partition_keys = evaluate_all(&self.partition_by, &batch)?;
         let order_keys = evaluate_all(&self.order_by.iter().map(|o| o.expr.clone()).collect::<Vec<_>>(), &batch)?;
         let chunk = Chunk::new(batch, &partition_keys, order_keys)?;
-        let mut columns = chunk.rows.columns().to_vec();
-        for call in &self.calls {
-            columns.push(self.call(call, &chunk)?);
-        }
-        make_batch(&self.schema, columns, chunk.rows.num_rows())
+        self.calls.iter().map(|call| self.call(call, &chunk)).collect()
     }
 
     fn call(&self, call: &Expr, chunk: &Chunk) -> Result<ArrayRef> {
@@ -84,23 +113,51 @@ impl Shared {
     }
 }
 
-/// Cuts a sorted stream into batches that hold whole window partitions.
+impl Shared {
+    /// The rows of a chunk with the columns of all calls.
+    fn compute(&self, batch: RecordBatch) -> Result<BatchStream> {
+        let columns = self.calls.compute(batch.clone())?;
+        Ok(batch_stream(self.with_columns(&batch, columns)?, self.batch_size))
+    }
+
+    fn with_columns(&self, rows: &RecordBatch, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+        make_batch(&self.schema, rows.columns().iter().cloned().chain(columns).collect(), rows.num_rows())
+    }
+}
+
+/// Cuts a sorted stream into pieces of whole window partitions.
 struct Chunks {
     shared: Arc<Shared>,
     input: BatchStream,
     pending: Vec<RecordBatch>,
     /// Rows to gather before looking for the end of a window partition.
     wanted: usize,
+    /// For `pending`, and the piece that is computed.
+    memory: Reservation,
+    query: Arc<QueryContext>,
     ended: bool,
 }
 
+fn held_bytes(batch: &RecordBatch) -> usize {
+    2 * data_size(batch) + ROW_BYTES * batch.num_rows()
+}
+
 impl Chunks {
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
+    /// The output of the next window partitions.
+    fn next(&mut self) -> Result<Option<BatchStream>> {
         loop {
             let mut rows: usize = self.pending.iter().map(RecordBatch::num_rows).sum();
-            while !self.ended && rows < self.wanted {
+            let held: usize = self.pending.iter().map(held_bytes).sum();
+            self.memory.try_resize(held.min(self.memory.size()))?;
+            let mut full = false;
+            while !self.ended && !full && rows < self.wanted {
                 match self.input.next().transpose()? {
                     Some(batch) => {
+                        let bytes = held_bytes(&batch);
+                        full = !self.memory.try_grow(bytes)?;
+                        if full {
+                            self.memory.force(bytes);
+                        }
                         rows += batch.num_rows();
                         self.pending.push(batch);
                     }
@@ -111,18 +168,65 @@ impl Chunks {
                 return Ok(None);
             }
             let pending = std::mem::take(&mut self.pending);
-            let batch = concat(Box::new(pending.into_iter().map(Ok)), &self.shared.input_schema)?;
+            let batch = concat(Box::new(pending.into_iter().map(Ok)), &self.shared.calls.input_schema)?;
             if self.ended {
-                return Ok(Some(batch));
+                return self.shared.compute(batch).map(Some);
             }
-            let keys = evaluate_all(&self.shared.partition_by, &batch)?;
+            let keys = evaluate_all(&self.shared.calls.partition_by, &batch)?;
             let last = equal_runs(&keys, rows)?.last().map_or(0, |run| run.start);
+            if full && last == 0 {
+                return self.large(batch).map(Some);
+            }
             // The last window partition may go on in the next batch; doubling keeps the cost of looking linear.
             self.pending.push(batch.slice(last, rows - last));
             self.wanted = (2 * (rows - last)).max(BATCHES_PER_CHUNK * self.shared.batch_size);
             if last > 0 {
-                return Ok(Some(batch.slice(0, last)));
+                return self.shared.compute(batch.slice(0, last)).map(Some);
             }
         }
+    }
+
+    /// The output of a window partition that does not fit memory, beginning with `first`.
+    fn large(&mut self, first: RecordBatch) -> Result<BatchStream> {
+        let shared = self.shared.clone();
+        self.memory.free();
+        let mut memory = self.query.spillable(shared.node, "Window");
+        let mut aside = MapWriter::new(1, shared.node, &self.query);
+        let mut narrow = vec![];
+        let key = evaluate_all(&shared.calls.partition_by, &first.slice(0, 1))?;
+        let mut next = Some(first);
+        while let Some(batch) = next.take() {
+            let keys = evaluate_all(&shared.calls.partition_by, &batch)?;
+            let same = batch.num_rows() > 0 && continues(&key, &keys)?;
+            let rows = if same { equal_runs(&keys, batch.num_rows())?[0].end } else { 0 };
+            if rows > 0 {
+                let of_partition = batch.slice(0, rows);
+                let needed = compacted(&of_partition.project(&shared.needed)?)?;
+                let bytes = held_bytes(&needed);
+                if !memory.try_grow(bytes)? {
+                    // What calls need cannot be done without.
+                    aside.spill()?;
+                    memory.force(bytes);
+                }
+                narrow.push(needed);
+                aside.push(0, of_partition)?;
+            }
+            if rows < batch.num_rows() {
+                self.pending.push(batch.slice(rows, batch.num_rows() - rows));
+            } else {
+                next = self.input.next().transpose()?;
+                self.ended = next.is_none();
+            }
+        }
+        let columns = shared.narrow.compute(concat(Box::new(narrow.into_iter().map(Ok)), &shared.narrow.input_schema)?)?;
+        memory.try_resize(columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>().min(memory.size()))?;
+        let mut at = 0;
+        let rows = aside.finish().read(0).map(move |batch| {
+            let batch = batch?;
+            let from = at;
+            at += batch.num_rows();
+            shared.with_columns(&batch, columns.iter().map(|c| c.slice(from, batch.num_rows())).collect())
+        });
+        Ok(memory.while_read(rows))
     }
 }

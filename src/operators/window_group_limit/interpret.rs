@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
-use arrow::compute::{concat, filter_record_batch};
+use arrow::compute::filter_record_batch;
 
 use super::WindowGroupLimit;
 use crate::base::Result;
@@ -12,7 +12,7 @@ use crate::expr::window::RankingFunction;
 use crate::expr::{Expr, GroupLimit};
 use crate::operators::SparkPlan;
 use crate::operators::execute::bind;
-use crate::operators::window::groups::{Chunk, equal_runs};
+use crate::operators::window::groups::{Chunk, continues, slice};
 use crate::rdd::{QueryContext, Rdd};
 
 impl WindowGroupLimit {
@@ -107,14 +107,4 @@ impl Ranks {
         }
         Ok(filter_record_batch(&chunk.rows, &BooleanArray::new(kept.finish(), None))?)
     }
-}
-
-fn slice(keys: &[ArrayRef], row: usize) -> Vec<ArrayRef> {
-    keys.iter().map(|k| k.slice(row, 1)).collect()
-}
-
-/// Whether the first row of `next` has the keys `last`.
-fn continues(last: &[ArrayRef], next: &[ArrayRef]) -> Result<bool> {
-    let both = last.iter().zip(slice(next, 0)).map(|(l, n)| concat(&[l.as_ref(), n.as_ref()])).collect::<Result<Vec<_>, _>>()?;
-    Ok(equal_runs(&both, 2)?.len() == 1)
 }
