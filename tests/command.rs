@@ -248,3 +248,27 @@ fn ctrl_c_stops_the_query() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("[OPERATION_CANCELED] The query was cancelled.") && output.stdout.is_empty(), "{message}");
 }
+
+#[test]
+fn files_of_a_killed_process_are_removed_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let temp = dir.path().to_str().unwrap();
+    let spilled = || {
+        let folders = std::fs::read_dir(dir.path()).unwrap().flatten();
+        folders.filter(|f| f.path().is_dir()).any(|f| std::fs::read_dir(f.path()).is_ok_and(|mut files| files.next().is_some()))
+    };
+    let sql = "SELECT count(*), max(t) FROM (SELECT /*+ REPARTITION(3) */ concat('some text ', id) AS t FROM range(1000000000))";
+    let mut query = command(&["query", "--memory-limit", "1MB", "--temp-dir", temp, sql]).stdout(Stdio::null()).spawn().unwrap();
+    while !spilled() {
+        assert!(query.try_wait().unwrap().is_none(), "it ended before it spilled");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // Another process leaves alone what is in use.
+    prints(&["query", "--temp-dir", temp, "SELECT 1"]);
+    assert!(spilled());
+    query.kill().unwrap();
+    query.wait().unwrap();
+    assert!(spilled());
+    prints(&["query", "--temp-dir", temp, "SELECT 1"]);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

@@ -18,8 +18,7 @@ use super::writer::DataFrameWriter;
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar, Schema};
 use crate::datasource::BatchStream;
 use crate::datasource::write::{ResultFormat, render};
-use crate::execution::scheduler::Stream;
-use crate::execution::{CacheInfo, QueryExecution};
+use crate::execution::{CacheInfo, QueryExecution, Stream, StreamOrder};
 use crate::expr::{Expr, coerce};
 use crate::logical::{BoundQuery, Join, JoinHint, JoinHintStrategy, JoinType, LogicalPlan, RepartitionKind, StorageLevel};
 use crate::planning::ExplainLevel;
@@ -508,7 +507,7 @@ impl DataFrame {
     /// # Errors
     /// Those of planning; later ones come through the stream.
     pub fn execute_stream(&self) -> Result<Stream> {
-        self.query_execution()?.execute_stream()
+        self.query_execution()?.execute_stream(StreamOrder::AsMade)
     }
 
     /// The first `n` rows as a table of text.
@@ -553,7 +552,7 @@ impl DataFrame {
     }
 
     fn write_file(&self, path: impl AsRef<Path>, format: ResultFormat) -> Result<()> {
-        write::file(path.as_ref(), format, &self.output(), self.to_local_iterator()?)
+        write::file(path.as_ref(), format, &self.output(), self.query_execution()?.execute_stream(StreamOrder::ByPartition)?)
     }
 
     /// Writes the rows as a table or a folder, partitioned or bucketed.

@@ -116,16 +116,24 @@ pub(super) fn write(session: &Session, files: &FileTable, query: BoundQuery, mod
     let keys = Keys { partition_by: partition_by.iter().map(|a| a.name.to_string()).collect(), bucketed: files.buckets.is_some() };
     let folder = FolderWriter::create(&files.path, format, &schema, mode)?;
     if keys == Keys::default() {
-        for (i, batches) in collected(session, query)?.iter().enumerate() {
+        session.query_execution(query, std::time::Duration::ZERO)?.for_each_partition(|i, mut batches, task| {
             let mut part = folder.part(i)?;
-            batches.iter().try_for_each(|batch| part.write(batch))?;
+            let mut rows = 0;
+            batches.try_for_each(|batch| {
+                task.check()?;
+                let batch = batch?;
+                rows += batch.num_rows() as u64;
+                part.write(&batch)
+            })?;
             part.finish()?;
-        }
+            Ok(rows)
+        })?;
     } else {
         let plan = keyed(query.plan, &data, &partition_by, files.buckets.as_ref())?;
-        let rows = collected(session, BoundQuery { plan, subqueries: query.subqueries })?;
-        rows.iter().enumerate().try_for_each(|(i, batches)| folder.write_keyed(i, &keys, batches))?;
-        if rows.iter().flatten().all(|b| b.num_rows() == 0) {
+        let execution = session.query_execution(BoundQuery { plan, subqueries: query.subqueries }, std::time::Duration::ZERO)?;
+        let rows =
+            execution.for_each_partition(|i, batches, task| folder.write_keyed(i, &keys, batches.map(|batch| task.check().and(batch))))?;
+        if rows.iter().all(|rows| *rows == 0) {
             folder.write_empty(&keys)?;
         }
     }

@@ -21,6 +21,8 @@ pub struct Interrupt {
 #[derive(Debug, Default)]
 struct Inner {
     requested: AtomicBool,
+    /// Kept, so that requests come through from what is above them.
+    _above: Vec<Interrupt>,
     /// What stops when this does.
     below: Mutex<Vec<Weak<Inner>>>,
 }
@@ -36,7 +38,8 @@ impl Interrupt {
 
     /// One that is requested whenever one of `above` is, besides on its own.
     pub fn under(above: &[&Interrupt]) -> Self {
-        let new = Self::new();
+        let above: Vec<Interrupt> = above.iter().map(|&a| a.clone()).collect();
+        let new = Self { inner: Arc::new(Inner { _above: above.clone(), ..Inner::default() }) };
         for interrupt in above {
             let mut below = interrupt.inner.below.lock().unwrap_or_else(|e| e.into_inner());
             below.retain(|b| b.strong_count() > 0);
@@ -193,6 +196,9 @@ mod tests {
         b.request();
         assert!(Interrupt::under(&[&a, &b]).requested());
         assert!(!Interrupt::under(&[&a]).requested());
+        let far_below = Interrupt::under(&[&Interrupt::under(&[&a])]);
+        a.request();
+        assert!(far_below.requested());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use crate::api::{DataFrame, write};
 use crate::base::{Attribute, Error, Result};
 use crate::datasource::write::ResultFormat;
-use crate::execution::PhaseTimings;
+use crate::execution::{PhaseTimings, StreamOrder};
 
 /// Standard output; when its reader has gone away (`| head`) the process ends quietly, as one that SIGPIPE ends.
 struct Stdout(io::Stdout);
@@ -69,7 +69,7 @@ pub(super) fn to_file(frame: &DataFrame, path: &Path, format: Option<ResultForma
     let execution = frame.query_execution()?;
     execution.physical()?;
     warn(&execution.warnings());
-    progress.during(&execution, || write::file(path, format, &execution.output(), execution.to_local_iterator()?))?;
+    progress.during(&execution, || write::file(path, format, &execution.output(), execution.execute_stream(StreamOrder::ByPartition)?))?;
     Ok(execution.timings())
 }
 

@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
-use super::scheduler::Stream;
-use super::{CacheManager, Scheduler};
+use super::{CacheManager, Scheduler, Stream, StreamOrder};
 use crate::base::{Attribute, Error, ErrorClass, Interrupt, Result, Settings, interrupt, warning};
 use crate::datasource::BatchStream;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
 use crate::operators::metrics::OUTPUT_ROWS;
 use crate::operators::{Metric, Operator, SparkPlan, whole_stage};
 use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain, explain_json};
-use crate::rdd::{QueryContext, Rdd, StageInfo};
+use crate::rdd::{QueryContext, Rdd, StageInfo, TaskContext};
 
 /// How long the phases took. A phase not yet run took nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -401,12 +400,21 @@ impl QueryExecution {
         })
     }
 
-    /// The batches as they come, all partitions at once.
+    /// The batches, made as they are taken: of all partitions at once, or in order.
     ///
     /// # Errors
     /// Those of planning; later ones come through the stream.
-    pub fn execute_stream(&self) -> Result<Stream> {
-        self.run(|context, plan| Ok(self.scheduler.stream(plan.execute(&context)?, context)))
+    pub fn execute_stream(&self, order: StreamOrder) -> Result<Stream> {
+        self.run(|context, plan| self.scheduler.stream(plan.execute(&context)?, context, order))
+    }
+
+    /// Does `work` with the rows of each partition, in a task of its own; what it tells of how many rows there were, in order of
+    /// partitions. A task that failed may be tried again.
+    ///
+    /// # Errors
+    /// The first error of planning or of any task.
+    pub fn for_each_partition(&self, work: impl Fn(usize, BatchStream, &TaskContext) -> Result<u64> + Sync) -> Result<Vec<u64>> {
+        self.run_whole(|context, plan| self.scheduler.for_each_partition(&plan.execute(context)?, context, work))
     }
 
     /// The lineage that computes the result. Scalar subqueries and broadcasts of the plan are computed for it.
@@ -423,7 +431,7 @@ impl QueryExecution {
     /// # Errors
     /// `Codegen` for a stage that cannot be compiled, and the errors of planning.
     pub fn stages(&self) -> Result<Vec<(usize, Arc<whole_stage::CompiledStage>)>> {
-        self.run(|context, plan| {
+        self.run_whole(|context, plan| {
             let mut found = vec![];
             let physical = self.physical()?;
             for root in physical.subqueries.iter().map(|s| &s.executed_plan).chain([plan]) {
@@ -434,8 +442,7 @@ impl QueryExecution {
                 });
             }
             found.sort_by_key(|(id, _)| *id);
-            let stages =
-                found.into_iter().map(|(id, node)| Ok((id, whole_stage::compile(&node, &context)?))).collect::<Result<Vec<_>>>()?;
+            let stages = found.into_iter().map(|(id, node)| Ok((id, whole_stage::compile(&node, context)?))).collect::<Result<Vec<_>>>()?;
             self.timed(|t| t.compile = stages.iter().map(|(_, s)| s.compile_time()).sum());
             Ok(stages)
         })
@@ -471,6 +478,7 @@ impl QueryExecution {
             ExplainLevel::Analyze => self.analyzed_run()?,
             ExplainLevel::Simple | ExplainLevel::Extended | ExplainLevel::Formatted | ExplainLevel::Cost => None,
         };
+        let _ending = context.clone().map(Ending);
         let code = |stage: &Arc<SparkPlan>| match &context {
             Some(context) => Ok(whole_stage::compile(stage, context)?.clif().to_string()),
             None => Ok(String::new()),

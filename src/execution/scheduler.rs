@@ -7,19 +7,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
+use super::stream::{Channel, Stream, StreamOrder};
 use super::task::run_task;
 use crate::base::number::format_bytes;
 use crate::base::settings::{DRIVER_MAX_RESULT_SIZE, STAGE_MAX_ATTEMPTS};
 use crate::base::{Error, ErrorClass, Result, interrupt};
 use crate::rdd::counter::Tally;
 use crate::rdd::shuffle::Size;
-use crate::rdd::{Counter, Dependency, JobRunner, MapOutput, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext, data_size};
+use crate::rdd::{
+    BatchStream, Counter, Dependency, JobRunner, MapOutput, MemoryPool, QueryContext, Rdd, ShuffleDependency, TaskContext, data_size,
+};
 
 /// Plans nest deeply in adversarial queries; the default of 2 MB is little for unoptimised builds.
 const STACK_BYTES: usize = 16 << 20;
@@ -63,19 +65,27 @@ impl Scheduler {
         self.pool.current_num_threads()
     }
 
-    /// The batches of all partitions as they come, in no order between partitions. The shuffles below run on the pool; the
-    /// last stage runs on threads of its own, so that a slow reader does not hold up other queries.
-    pub fn stream(self: &Arc<Self>, rdd: Rdd, context: Arc<QueryContext>) -> Stream {
-        let (sender, receiver) = sync_channel(2 * self.threads());
-        let scheduler = self.clone();
-        let query = context.clone();
-        std::thread::spawn(move || scheduler.produce(&rdd, &query, &sender));
-        Stream { receiver, context }
+    /// The batches of all partitions, made as they are taken. The shuffles below run on the pool; the last stage runs on threads of
+    /// its own, so that a slow reader does not hold up other queries.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when the system refuses a thread.
+    pub fn stream(self: &Arc<Self>, rdd: Rdd, context: Arc<QueryContext>, order: StreamOrder) -> Result<Stream> {
+        let channel = Channel::new(2 * self.threads());
+        let (scheduler, query, target) = (self.clone(), context.clone(), channel.clone());
+        let produce = move || {
+            let whole = AssertUnwindSafe(|| scheduler.produce(&rdd, &query, order, &target));
+            target.end(catch_unwind(whole).unwrap_or_else(|_| Err(Error::internal("the scheduler panicked"))));
+        };
+        let producer = std::thread::Builder::new().name("stream".into()).spawn(produce);
+        let producer = producer.map_err(|e| Error::new(ErrorClass::ResourceExhausted, format!("cannot start a thread: {e}")))?;
+        Ok(Stream::new(channel, context, producer))
     }
 
-    fn produce(&self, rdd: &Rdd, context: &Arc<QueryContext>, sender: &SyncSender<Result<RecordBatch>>) {
+    fn produce(&self, rdd: &Rdd, context: &Arc<QueryContext>, order: StreamOrder, target: &Channel) -> Result<()> {
         context.jobs.fetch_add(1, Ordering::Relaxed);
         let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
+        let threads = if order == StreamOrder::ByPartition { 1 } else { self.threads() };
         let work = |partition, task: &TaskContext| {
             let mut rows = 0;
             for batch in rdd.compute(partition, task)? {
@@ -83,17 +93,30 @@ impl Scheduler {
                 let batch = batch?;
                 task.leave()?;
                 rows += batch.num_rows() as u64;
-                if sender.send(Ok(batch)).is_err() {
-                    context.cancel();
-                    break;
+                if !target.send(batch)? {
+                    return Err(interrupt::cancelled());
                 }
             }
             Ok(rows)
         };
-        let sent = self.run_stage(Workers::Own, rdd, &partitions, context, work, |_, rows| Size { rows: *rows, bytes: 0 });
-        if let Err(e) = sent {
-            let _ = sender.send(Err(e));
-        }
+        self.run_stage(Workers::Own(threads), rdd, &partitions, context, work, counted).map(drop)
+    }
+
+    /// Does `work` with the rows of each partition, in a task of its own; what it tells of how many rows there were, in order of
+    /// partitions. A task that failed may be tried again.
+    ///
+    /// # Errors
+    /// The first error of any task.
+    pub fn for_each_partition(
+        &self,
+        rdd: &Rdd,
+        context: &Arc<QueryContext>,
+        work: impl Fn(usize, BatchStream, &TaskContext) -> Result<u64> + Sync,
+    ) -> Result<Vec<u64>> {
+        context.jobs.fetch_add(1, Ordering::Relaxed);
+        let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
+        let work = |partition, task: &TaskContext| work(partition, rdd.compute(partition, task)?, task);
+        self.run_stage(Workers::Pool, rdd, &partitions, context, work, counted)
     }
 
     /// Runs the map stages that `rdd` stands on, as far as their outputs are not there; those that do not stand on each other at once.
@@ -168,7 +191,10 @@ impl Scheduler {
             let waiting: Vec<_> = results.iter_mut().zip(partitions.iter().copied()).filter(|(result, _)| result.is_none()).collect();
             match workers {
                 Workers::Pool => self.pool.install(|| waiting.into_par_iter().with_max_len(1).try_for_each(run))?,
-                Workers::Own => self.on_own_threads(waiting, run)?,
+                Workers::Own(threads) => on_own_threads(threads, waiting, |item| {
+                    // What comes after a partition that is computed again would wait for it, if there is an order.
+                    if lost.get().is_some() { Ok(()) } else { run(item) }
+                })?,
             }
             match lost.into_inner() {
                 Some(e) if attempt >= tries => {
@@ -180,32 +206,37 @@ impl Scheduler {
         }
         Ok(results.into_iter().flatten().collect())
     }
+}
 
-    /// Does `work` for each item on as many new threads as the pool has.
-    fn on_own_threads<I: Send>(&self, items: Vec<I>, work: impl Fn(I) -> Result<()> + Sync) -> Result<()> {
-        let threads = self.threads().min(items.len());
-        let items = Mutex::new(items.into_iter());
-        let next = || items.lock().unwrap_or_else(|e| e.into_inner()).next();
-        std::thread::scope(|scope| {
-            let run = || {
-                while let Some(item) = next() {
-                    work(item)?;
-                }
-                Ok(())
-            };
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            let ends = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Error::internal("the scheduler panicked"))));
-            ends.fold(Ok(()), Result::and)
-        })
-    }
+/// Does `work` for each item, in order, on `threads` new threads.
+fn on_own_threads<I: Send>(threads: usize, items: Vec<I>, work: impl Fn(I) -> Result<()> + Sync) -> Result<()> {
+    let threads = threads.min(items.len());
+    let items = Mutex::new(items.into_iter());
+    let next = || items.lock().unwrap_or_else(|e| e.into_inner()).next();
+    std::thread::scope(|scope| {
+        let run = || {
+            while let Some(item) = next() {
+                work(item)?;
+            }
+            Ok(())
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let ends = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Error::internal("the scheduler panicked"))));
+        ends.fold(Ok(()), Result::and)
+    })
+}
+
+/// What a task has made that tells how many rows there were.
+fn counted(_: usize, rows: &u64) -> Size {
+    Size { rows: *rows, bytes: 0 }
 }
 
 /// Whose threads run a stage's tasks.
 #[derive(Clone, Copy)]
 enum Workers {
     Pool,
-    /// Those of the stage, since its tasks wait for a reader.
-    Own,
+    /// So many of the stage's own, since its tasks wait for a reader.
+    Own(usize),
 }
 
 /// The nearest shuffles below `rdd` that lack outputs, each once.
@@ -290,27 +321,6 @@ impl Gathered {
                 format_bytes(self.limit)
             ),
         ))
-    }
-}
-
-/// Batches of a running query; dropping it stops the query.
-pub struct Stream {
-    receiver: Receiver<Result<RecordBatch>>,
-    context: Arc<QueryContext>,
-}
-
-impl Iterator for Stream {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.context.cancel();
-        self.context.release();
     }
 }
 
@@ -436,13 +446,33 @@ mod tests {
     fn a_stream_gives_every_batch_and_stops_when_dropped() {
         let scheduler = Scheduler::new(2).unwrap();
         let context = QueryContext::new(Settings::new(), scheduler.clone());
-        let rows: usize = scheduler.stream(numbers(3, 100), context).map(|b| b.unwrap().num_rows()).sum();
+        let rows: usize = scheduler.stream(numbers(3, 100), context, StreamOrder::AsMade).unwrap().map(|b| b.unwrap().num_rows()).sum();
         assert_eq!(rows, 300);
         let endless = Rdd::new("Endless", 2, vec![], |_, _| Ok(Box::new(std::iter::repeat_with(|| Ok(batch(0..10))))));
         let context = QueryContext::new(Settings::new(), scheduler.clone());
-        let taken: Vec<_> = scheduler.stream(endless, context.clone()).take(5).collect();
+        let taken: Vec<_> = scheduler.stream(endless, context.clone(), StreamOrder::AsMade).unwrap().take(5).collect();
         assert!(taken.iter().all(Result::is_ok));
         assert_eq!(context.check_cancelled().unwrap_err().class, ErrorClass::Cancelled);
         assert!(!taken[0].as_ref().unwrap().column(0).is_empty());
+    }
+
+    #[test]
+    fn a_stream_makes_no_more_than_is_taken_and_keeps_an_order_asked_for() {
+        let scheduler = Scheduler::new(2).unwrap();
+        let made = Arc::new(AtomicUsize::new(0));
+        let counter = made.clone();
+        let counted = Rdd::new("Counted", 3, vec![], move |p, _| {
+            let counter = counter.clone();
+            Ok(Box::new((0..1000).map(move |i| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok(batch(p as i64 * 1000 + i..p as i64 * 1000 + i + 1))
+            })))
+        });
+        let context = QueryContext::new(Settings::new(), scheduler.clone());
+        let mut stream = scheduler.stream(counted, context, StreamOrder::ByPartition).unwrap();
+        assert_eq!(values(&[stream.next().unwrap().unwrap()]), [0]);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(made.load(Ordering::Relaxed) < 10, "{made:?}");
+        assert_eq!(values(&stream.collect::<Result<Vec<_>>>().unwrap()), (1..3000).collect::<Vec<_>>());
     }
 }

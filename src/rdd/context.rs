@@ -225,12 +225,18 @@ impl QueryContext {
         }
     }
 
-    /// Stops what still runs and lets go of what plan nodes shared: the query has ended.
+    /// Lets go of what plan nodes shared and of subqueries: the query has ended. What still runs of it (a broadcast that turned out not
+    /// to be needed) is stopped, and waited for.
     pub fn release(&self) {
         self.cancel();
-        self.subqueries.lock().unwrap_or_else(|e| e.into_inner()).clear();
-        let shared = std::mem::take(&mut *self.shared.lock().unwrap_or_else(|e| e.into_inner()));
-        drop(shared);
+        loop {
+            let shared = std::mem::take(&mut *self.shared.lock().unwrap_or_else(|e| e.into_inner()));
+            let subqueries = std::mem::take(&mut *self.subqueries.lock().unwrap_or_else(|e| e.into_inner()));
+            // What was still running may have added to them.
+            if shared.is_empty() && subqueries.is_empty() {
+                return;
+            }
+        }
     }
 
     /// The counters of plan node `node`, by name.

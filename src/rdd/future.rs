@@ -1,11 +1,12 @@
 //! Values computed in the background that others wait for: broadcasts, subqueries.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::base::{Error, ErrorClass, Result};
 
-/// A value computed once, on a thread of its own, and waited for by its users.
+/// A value computed once, on a thread of its own, and waited for by its users, and by whoever drops it.
 pub struct Future<T> {
     state: Arc<State<T>>,
 }
@@ -13,14 +14,28 @@ pub struct Future<T> {
 struct State<T> {
     value: Mutex<Option<Result<T>>>,
     done: Condvar,
+    /// Who computes.
+    thread: OnceLock<ThreadId>,
+}
+
+impl<T> Drop for Future<T> {
+    /// When a query has ended nothing of it goes on.
+    fn drop(&mut self) {
+        // Waiting for itself, the last holder would wait for ever.
+        if self.state.thread.get() != Some(&std::thread::current().id()) {
+            let value = self.state.value.lock().unwrap_or_else(|e| e.into_inner());
+            drop(self.state.done.wait_while(value, |value| value.is_none()));
+        }
+    }
 }
 
 impl<T: Clone + Send + Sync + 'static> Future<T> {
     /// Starts `compute` on a new thread, outside the worker pool: it blocks on jobs that need the pool.
     pub fn start(compute: impl FnOnce() -> Result<T> + Send + 'static) -> Self {
-        let state = Arc::new(State { value: Mutex::new(None), done: Condvar::new() });
+        let state = Arc::new(State { value: Mutex::new(None), done: Condvar::new(), thread: OnceLock::new() });
         let filled = state.clone();
         let run = move || {
+            let _ = filled.thread.set(std::thread::current().id());
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(compute))
                 .unwrap_or_else(|_| Err(Error::internal("a background computation panicked")));
             filled.fill(result);

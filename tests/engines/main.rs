@@ -4,6 +4,7 @@ mod cancel;
 mod faults;
 mod memory;
 mod metrics;
+mod streams;
 mod subqueries;
 
 use wholestage::api::Session;

@@ -77,14 +77,20 @@ impl FolderWriter {
         self.open(self.staging.join(format!("part-{index:05}-{}-c000{}", self.job, self.extension())))
     }
 
-    /// Writes the rows of task `index`, which come sorted by the key columns: each run of equal keys is a file.
+    /// Writes the rows of task `index`, which come sorted by the key columns: each run of equal keys is a file. How many rows there
+    /// were.
     ///
     /// # Errors
     /// Those of the batches; `Io`, naming the file.
-    pub fn write_keyed(&self, index: usize, keys: &Keys, batches: &[RecordBatch]) -> Result<()> {
-        let written = self.schema.fields.len();
+    pub fn write_keyed(&self, index: usize, keys: &Keys, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
+        let (written, mut total) = (self.schema.fields.len(), 0);
         let mut current: Option<(PathBuf, PartWriter)> = None;
-        for batch in batches.iter().filter(|b| b.num_rows() > 0) {
+        for batch in batches {
+            let batch = batch?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            total += batch.num_rows() as u64;
             let rows = batch.project(&(0..written).collect::<Vec<_>>())?;
             for run in partition(&batch.columns()[written..])?.ranges() {
                 let path = self.keyed_path(index, keys, &batch.columns()[written..], run.start)?;
@@ -99,7 +105,8 @@ impl FolderWriter {
                 }
             }
         }
-        current.map_or(Ok(()), |(_, part)| part.finish())
+        current.map_or(Ok(()), |(_, part)| part.finish())?;
+        Ok(total)
     }
 
     /// A file without rows, so that a table without rows has its columns.

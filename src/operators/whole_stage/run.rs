@@ -13,7 +13,7 @@ use crate::rdd::{Dependency, QueryContext, Rdd};
 
 /// What the tasks of a part share.
 pub struct Shared {
-    pub stage: Stage,
+    pub stage: Arc<Stage>,
     /// The operator whose rows come out of the part.
     pub rows_of: Option<u64>,
     /// The WholeStageCodegen node, whose metrics tell of code and calls, of all parts together.
@@ -51,7 +51,7 @@ impl WholeStageCodegen {
             return plan.execute(context);
         }
         let input = self.execute_part(&input_plan, stage_plan, context)?;
-        let stage = Stage::new(region, context.settings.clone(), Dump::Nothing);
+        let stage = Arc::new(Stage::new(region, context.settings.clone(), Dump::Nothing));
         let mut dependencies = vec![Dependency::Narrow(input.clone())];
         let mut builds = vec![];
         for join in stage.objects.iter().filter_map(super::region::Object::join) {
@@ -68,8 +68,9 @@ impl WholeStageCodegen {
         let least = context.settings.int(&settings::JIT_MIN_ROWS).max(0) as u64;
         let scanned = scanned_rows(&input_plan);
         if !auto || scanned.is_some_and(|rows| rows >= least) {
-            let (shared, query) = (shared.clone(), context.clone());
-            let compile = move || drop(shared.stage.compile_all(&shared.stage.likely_forms(), &query, shared.stage_node));
+            // Not what the stage reads: that goes with the query, and compiling may end after it.
+            let (stage, query, node) = (shared.stage.clone(), context.clone(), shared.stage_node);
+            let compile = move || drop(stage.compile_all(&stage.likely_forms(), &query, node));
             context.runner.background(Box::new(compile));
         }
         Ok(Rdd::new(name, partitions, dependencies, move |p, task| {
