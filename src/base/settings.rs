@@ -106,6 +106,7 @@ settings! {
     FAULTS = "execution.faults", Kind::Text, "", "", "For tests: failures on purpose, `POINT:N` or `POINT:*` separated by commas (points in `rdd::faults`).";
     JIT_OPT_LEVEL = "jit.optLevel", Kind::Choice(&["none", "speed", "speed_and_size"]), "speed", "speed", "Cranelift's opt_level.";
     JIT_VERIFIER = "jit.verifier", Kind::Bool, "false", "false", "Run Cranelift's verifier on generated code.";
+    JIT_COUNT_ROWS = "jit.countRows", Kind::Bool, "false", "false", "Compiled stages count the rows of all operators inside, one by one; EXPLAIN ANALYZE does.";
     JIT_MIN_ROWS = "jit.minRows", Kind::Int, "20000", "20000", "In mode `auto`, stages estimated at fewer input rows stay interpreted.";
 }
 

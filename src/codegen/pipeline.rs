@@ -11,11 +11,12 @@
 //!
 //! `produce` is the source's loop; `consume` emits operator `index` for one row and, inside, whatever comes after it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
-use cranelift_frontend::FunctionBuilderContext;
+use cranelift_frontend::{FunctionBuilderContext, Variable};
 use cranelift_module::Module;
 
 use super::aggregate::{Accumulators, AggregateSink};
@@ -25,8 +26,10 @@ use super::module::{Code, Compiler, Dump};
 use super::output::OutputSink;
 use super::probe::Probe;
 use super::scope::{Column, Row, Scope, input_column};
+use super::selection::Selected;
 use super::state::{SELECTION, Slot, StateLayout};
 use super::value::{Bounds, clif_type, type_bounds};
+use crate::base::settings::JIT_COUNT_ROWS;
 use crate::base::settings::SUBEXPRESSION_ELIMINATION;
 use crate::base::{DataType, Result, Settings};
 use crate::expr::Expr;
@@ -85,6 +88,8 @@ pub struct Pipeline {
     pub name: String,
     pub source: (String, Source),
     pub ops: Vec<(String, Op)>,
+    /// For each operator the slot to which the rows that come out of it are added, if they are to be counted.
+    pub counts: Vec<Option<Slot>>,
     pub sink: (String, Sink),
 }
 
@@ -95,6 +100,12 @@ pub struct Emission<'p> {
     pub forms: &'p [(Slot, Form)],
     /// Of an aggregate without keys.
     pub accumulators: Option<Accumulators>,
+    /// The operators' rows, in registers.
+    counts: Vec<Option<Variable>>,
+    /// Operators whose rows are not counted one by one: those that a block of rows has passed whole, and those that rows do not
+    /// reach since a later operator has dropped them early, whose rows are not known.
+    passed: RefCell<Vec<usize>>,
+    unknown: RefCell<Vec<usize>>,
 }
 
 /// A pipeline as CLIF, not yet machine code.
@@ -104,13 +115,15 @@ pub struct Emitted<'p> {
     nulls: bool,
     /// The input columns that the code reads.
     pub used: Vec<bool>,
+    /// Operators whose rows this code does not know.
+    pub unknown: Vec<usize>,
 }
 
 impl Emitted<'_> {
     /// # Errors
     /// `Codegen`: the stage must run interpreted.
     pub fn finish(self) -> Result<Arc<Code>> {
-        let Pipeline { name, source, ops, sink } = self.pipeline;
+        let Pipeline { name, source, ops, sink, .. } = self.pipeline;
         let name = format!("{name}{}", if self.nulls { "_nulls" } else { "" });
         let names: Vec<&str> = std::iter::once(&source.0).chain(ops.iter().map(|o| &o.0)).chain([&sink.0]).map(String::as_str).collect();
         self.compiler.finish(&name, &names)
@@ -139,17 +152,29 @@ pub fn emit<'p>(
     let config = module.isa().frontend_config();
     let mut e = Emitter::new(function, &mut context, module, layout, columns, nulls);
     e.eliminate = settings.bool(&SUBEXPRESSION_ELIMINATION);
-    let mut emission = Emission { pipeline, forms, accumulators: None };
+    let counts =
+        if settings.bool(&JIT_COUNT_ROWS) { pipeline.counts.iter().map(|slot| slot.map(|_| e.counter())).collect() } else { vec![] };
+    let mut emission = Emission { pipeline, forms, accumulators: None, counts, passed: RefCell::default(), unknown: RefCell::default() };
     e.mark_operator(0);
     if let Sink::Aggregate(sink) = &pipeline.sink.1 {
         emission.accumulators = e.begin_accumulators(sink);
     }
     e.produce(&emission)?;
-    let used = e.end(config, |e| match (&pipeline.sink.1, &emission.accumulators) {
-        (Sink::Aggregate(sink), Some(accumulators)) => e.store_accumulators(sink, accumulators),
-        _ => Ok(()),
+    let unknown = emission.unknown.take();
+    let used = e.end(config, |e| {
+        for (index, (slot, count)) in pipeline.counts.iter().zip(&emission.counts).enumerate() {
+            if let (Some(slot), Some(count)) = (slot, count)
+                && !unknown.contains(&index)
+            {
+                e.add_count(*slot, *count);
+            }
+        }
+        match (&pipeline.sink.1, &emission.accumulators) {
+            (Sink::Aggregate(sink), Some(accumulators)) => e.store_accumulators(sink, accumulators),
+            _ => Ok(()),
+        }
     })?;
-    Ok(Emitted { compiler, pipeline, nulls, used })
+    Ok(Emitted { compiler, pipeline, nulls, used, unknown })
 }
 
 impl Emitter<'_> {
@@ -179,6 +204,47 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// A register that counts rows, from 0.
+    fn counter(&mut self) -> Variable {
+        let count = self.b.declare_var(types::I64);
+        let zero = self.b.ins().iconst(types::I64, 0);
+        self.b.def_var(count, zero);
+        count
+    }
+
+    fn add_count(&mut self, slot: Slot, count: Variable) {
+        let before = self.load_slot(slot, types::I64);
+        let count = self.b.use_var(count);
+        let sum = self.b.ins().iadd(before, count);
+        self.store_slot(slot, sum);
+    }
+
+    /// A row comes out of operator `index`.
+    fn count_row(&mut self, emission: &Emission, index: usize) {
+        let counted = emission.counts.get(index).copied().flatten();
+        let skipped = |of: &RefCell<Vec<usize>>| of.borrow().contains(&index);
+        if let Some(count) = counted.filter(|_| !skipped(&emission.passed) && !skipped(&emission.unknown)) {
+            let before = self.b.use_var(count);
+            let more = self.b.ins().iadd_imm_s(before, 1);
+            self.b.def_var(count, more);
+        }
+    }
+
+    /// Adds the rows of a block that the first operator, a filter, has let through, where they are known, and notes of which operators
+    /// the rows are not.
+    fn count_selected(&mut self, emission: &Emission, selected: &Selected) {
+        let filters = matches!(emission.pipeline.ops.first(), Some((_, Op::Filter(_))));
+        let known = selected.filtered.filter(|_| filters);
+        if let (Some(rows), Some(Some(count))) = (known, emission.counts.first()) {
+            let before = self.b.use_var(*count);
+            let sum = self.b.ins().iadd(before, rows);
+            self.b.def_var(*count, sum);
+            emission.passed.borrow_mut().push(0);
+        }
+        let first = usize::from(known.is_some());
+        emission.unknown.borrow_mut().extend(first..selected.early.max(first));
+    }
+
     fn produce(&mut self, emission: &Emission) -> Result<()> {
         let (first, last) = (self.first, self.last);
         match &emission.pipeline.source.1 {
@@ -190,6 +256,7 @@ impl Emitter<'_> {
                     });
                 };
                 self.mark_operator(0);
+                self.count_selected(emission, &selected);
                 let selection = self.slot(SELECTION);
                 let zero = self.b.ins().iconst(types::I64, 0);
                 self.counted_loop(zero, selected.rows, |e, k| {
@@ -278,6 +345,9 @@ impl Emitter<'_> {
     /// # Errors
     /// `Codegen` for what cannot be compiled.
     pub fn consume(&mut self, emission: &Emission, index: usize, row: &Scope) -> Result<()> {
+        if let Some(before) = index.checked_sub(1) {
+            self.count_row(emission, before);
+        }
         self.mark_operator(index + 1);
         let Some((_, op)) = emission.pipeline.ops.get(index) else {
             return match &emission.pipeline.sink.1 {

@@ -29,6 +29,10 @@ pub struct Selected {
     pub rows: ir::Value,
     /// Conjuncts of the filter at the start of the pipeline that are still to be tested.
     pub rest: Vec<Expr>,
+    /// How many rows pass all conjuncts of that filter, where it is known.
+    pub filtered: Option<ir::Value>,
+    /// Of operators before this one the rows that come out are not known, as it may have dropped some before they got there.
+    pub early: usize,
 }
 
 /// A column of integers between constants.
@@ -69,6 +73,7 @@ impl Emitter<'_> {
             _ => &[],
         };
         let (tested, rest): (Vec<&Expr>, Vec<&Expr>) = conjuncts.iter().partition(|c| !lazy(c) && !self.trivial(c, Some));
+        let whole = rest.iter().all(|c| self.trivial(c, Some));
         let heads: Vec<_> = rest.iter().filter_map(|c| head_tests(c)).collect();
         let early = early_probes(emission, columns);
         if tested.is_empty() && heads.is_empty() && early.is_empty() {
@@ -82,8 +87,12 @@ impl Emitter<'_> {
         for range in &ranges {
             rows = Some(self.select_between(range, selection, rows)?);
         }
+        let in_ranges = others.is_empty() && heads.is_empty();
+        let (first, last) = (self.first, self.last);
+        let mut filtered = in_ranges.then(|| rows.unwrap_or_else(|| self.b.ins().isub(last, first)));
         // What is tested eight rows at a time goes before what is not.
         let (by_block, by_row): (Vec<_>, Vec<_>) = early.iter().partition(|probe| self.block_key(probe, columns).is_some());
+        let first_early = !by_block.is_empty();
         for probe in by_block {
             rows = Some(self.select_matching(columns, probe, selection, rows)?);
         }
@@ -102,11 +111,15 @@ impl Emitter<'_> {
                 Ok(pass)
             })?);
         }
+        if !in_ranges && !first_early {
+            filtered = rows;
+        }
         for probe in by_row {
             rows = Some(self.select_matching(columns, probe, selection, rows)?);
         }
         let rest = rest.into_iter().cloned().collect();
-        Ok(rows.map(|rows| Selected { rows, rest }))
+        let early = early.iter().map(|probe| probe.index).max().unwrap_or(0);
+        Ok(rows.map(|rows| Selected { rows, rest, filtered: filtered.filter(|_| whole), early }))
     }
 
     /// Row `k` of the selection vector.

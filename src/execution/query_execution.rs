@@ -4,12 +4,14 @@
 //! and broadcasts started at once in the background, then the plan executed, each node once its subqueries have answered.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
 use super::{CacheManager, Scheduler, Stream, StreamOrder};
+use crate::base::settings::JIT_COUNT_ROWS;
 use crate::base::{Attribute, Error, ErrorClass, Interrupt, Result, Settings, interrupt, warning};
 use crate::datasource::BatchStream;
 use crate::logical::{BoundQuery, LogicalPlan, optimizer};
@@ -90,6 +92,8 @@ pub struct QueryExecution {
     timings: Mutex<PhaseTimings>,
     warnings: Mutex<Vec<String>>,
     last_run: Mutex<Option<Arc<QueryContext>>>,
+    /// The next run is for EXPLAIN ANALYZE: compiled stages count all rows.
+    counting: AtomicBool,
     /// Of the whole query, all its actions.
     interrupt: Interrupt,
 }
@@ -107,6 +111,7 @@ impl QueryExecution {
             timings: Mutex::new(PhaseTimings { parse, ..PhaseTimings::default() }),
             warnings: Mutex::new(vec![]),
             last_run: Mutex::new(None),
+            counting: AtomicBool::new(false),
             interrupt: Interrupt::new(),
         }
     }
@@ -317,7 +322,11 @@ impl QueryExecution {
         self.physical()?;
         let start = Instant::now();
         let _query = self.enter();
-        let context = QueryContext::new(self.settings.clone(), self.scheduler.clone());
+        let mut settings = self.settings.clone();
+        if self.counting.load(Ordering::Relaxed) {
+            settings.set(JIT_COUNT_ROWS.key, "true")?;
+        }
+        let context = QueryContext::new(settings, self.scheduler.clone());
         *self.lock(&self.last_run) = Some(context.clone());
         let result = {
             let _run = context.interrupt().enter();
@@ -462,7 +471,10 @@ impl QueryExecution {
 
     fn analyzed_run(&self) -> Result<Option<Arc<QueryContext>>> {
         if self.last_run().is_none() {
-            self.collect()?;
+            self.counting.store(true, Ordering::Relaxed);
+            let ran = self.collect();
+            self.counting.store(false, Ordering::Relaxed);
+            ran?;
         }
         Ok(self.last_run())
     }

@@ -239,6 +239,11 @@ impl QueryContext {
         }
     }
 
+    /// Does away with a counter whose number is not known.
+    pub fn forget_metric(&self, node: u64, name: &'static str) {
+        self.metrics.lock().unwrap_or_else(|e| e.into_inner()).remove(&(node, name));
+    }
+
     /// The counters of plan node `node`, by name.
     pub fn metrics_of(&self, node: u64) -> Vec<(&'static str, u64)> {
         let all = self.metrics.lock().unwrap_or_else(|e| e.into_inner());

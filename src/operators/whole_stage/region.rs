@@ -86,8 +86,12 @@ pub struct Region<'c> {
     /// The operator whose batches the first pipeline reads.
     pub input: Option<Arc<SparkPlan>>,
     pub pipelines: Vec<Pipeline>,
+    /// Of each pipeline the operators whose rows its code counts: the place in the pipeline, the node, the slot.
+    pub counted: Vec<Vec<(usize, u64, Slot)>>,
     /// The operators that the pipelines but the last end in.
     pub sinks: Vec<u64>,
+    /// The operator whose rows come out, but for projections; none if they are groups or those that are read.
+    pub rows_of: Option<u64>,
     pub objects: Vec<Object>,
     /// Objects whose rows the pipelines after the first read: of pipeline `i + 1`, the object's place.
     pub row_sources: Vec<usize>,
@@ -96,6 +100,8 @@ pub struct Region<'c> {
     // The pipeline being put together.
     source: Option<(String, Source)>,
     ops: Vec<(String, Op)>,
+    /// Of each the node and the slot for its rows, if they are counted.
+    ops_counted: Vec<Option<(u64, Slot)>>,
     /// The columns of the rows so far.
     pub attributes: Vec<Attribute>,
     /// Their bounds, as far as known.
@@ -129,12 +135,15 @@ impl<'c> Region<'c> {
             layout: StateLayout::new(),
             input: None,
             pipelines: vec![],
+            counted: vec![],
             sinks: vec![],
+            rows_of: None,
             objects: vec![],
             row_sources: vec![],
             output: 0,
             source: None,
             ops: vec![],
+            ops_counted: vec![],
             attributes: vec![],
             bounds: vec![],
             most_rows: None,
@@ -142,6 +151,9 @@ impl<'c> Region<'c> {
         };
         region.output = region.layout.reserve();
         region.add(plan)?;
+        // What comes out of the last operator is in the output, and counted there.
+        let last = region.ops_counted.iter_mut().rev().find_map(Option::take);
+        region.rows_of = last.map(|(node, _)| node);
         let columns = region.attributes.iter().map(|a| (a.data_type.clone(), a.nullable)).collect();
         let sink = Sink::Output(OutputSink { output: region.output, columns });
         region.end_pipeline("Output".into(), sink)?;
@@ -198,6 +210,8 @@ impl<'c> Region<'c> {
 
     /// Adds an operator to the pipeline; `attributes` are the columns behind it.
     pub fn push(&mut self, plan: &SparkPlan, op: Op, attributes: Vec<Attribute>, bounds: Vec<Option<Bounds>>) {
+        let counted = !matches!(op, Op::Project(_));
+        self.ops_counted.push(counted.then(|| (plan.id, self.layout.reserve())));
         self.ops.push((plan.name().to_string(), op));
         self.attributes = attributes;
         self.bounds = bounds;
@@ -206,8 +220,10 @@ impl<'c> Region<'c> {
     fn end_pipeline(&mut self, name: String, sink: Sink) -> Result<()> {
         let source = self.source.take().ok_or_else(|| Error::internal("a pipeline without a source"))?;
         let number = self.pipelines.len();
-        let ops = std::mem::take(&mut self.ops);
-        self.pipelines.push(Pipeline { name: format!("{}_pipeline{number}", self.name), source, ops, sink: (name, sink) });
+        let (ops, counted) = (std::mem::take(&mut self.ops), std::mem::take(&mut self.ops_counted));
+        let counts = counted.iter().map(|c| c.map(|(_, slot)| slot)).collect();
+        self.counted.push(counted.iter().enumerate().filter_map(|(op, c)| c.map(|(node, slot)| (op, node, slot))).collect());
+        self.pipelines.push(Pipeline { name: format!("{}_pipeline{number}", self.name), source, ops, counts, sink: (name, sink) });
         Ok(())
     }
 

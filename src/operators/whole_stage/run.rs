@@ -14,8 +14,6 @@ use crate::rdd::{Dependency, QueryContext, Rdd};
 /// What the tasks of a part share.
 pub struct Shared {
     pub stage: Arc<Stage>,
-    /// The operator whose rows come out of the part.
-    pub rows_of: Option<u64>,
     /// The WholeStageCodegen node, whose metrics tell of code and calls, of all parts together.
     pub stage_node: u64,
     pub input: Rdd,
@@ -62,8 +60,7 @@ impl WholeStageCodegen {
         let interpreted = plan.execute(context)?;
         let name = format!("WholeStageCodegen ({})", self.stage_id);
         let partitions = input.num_partitions();
-        let rows_of = below_projections(plan, &input_plan).map(|p| p.id);
-        let shared = Arc::new(Shared { stage, rows_of, stage_node: stage_plan.id, input, builds, interpreted });
+        let shared = Arc::new(Shared { stage, stage_node: stage_plan.id, input, builds, interpreted });
         let auto = context.settings.text(&settings::MODE) == "auto";
         let least = context.settings.int(&settings::JIT_MIN_ROWS).max(0) as u64;
         let scanned = scanned_rows(&input_plan);
@@ -79,15 +76,6 @@ impl WholeStageCodegen {
             }
             Task::start(shared.clone(), p, task)
         }))
-    }
-}
-
-/// The first operator from `plan` on that is more than a projection, before the input.
-fn below_projections<'p>(plan: &'p Arc<SparkPlan>, input: &Arc<SparkPlan>) -> Option<&'p Arc<SparkPlan>> {
-    match &plan.operator {
-        _ if plan.id == input.id => None,
-        Operator::Project(_) => below_projections(plan.child(), input),
-        _ => Some(plan),
     }
 }
 

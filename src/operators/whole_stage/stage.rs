@@ -1,16 +1,19 @@
 //! A compiled stage: pipelines whose functions are made when first needed.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::WholeStageCodegen;
 use super::region::{Object, Region, any_value, resolve_in};
+use crate::base::settings::JIT_COUNT_ROWS;
 use crate::base::{Attribute, Error, Result, Settings};
 use crate::codegen::pipeline::emit;
 use crate::codegen::state::{Slot, StateLayout};
 use crate::codegen::{Code, Dump, Op, Pipeline, Source};
 use crate::expr::Expr;
+use crate::operators::metrics::OUTPUT_ROWS;
 use crate::operators::{Operator, SparkPlan};
 use crate::rdd::QueryContext;
 use crate::runtime::Form;
@@ -22,6 +25,8 @@ pub struct Variant {
     pub used: Vec<bool>,
     /// Slots that the function's code knows; a task's state must have as many.
     pub slots: usize,
+    /// Operators of the pipeline whose rows the code does not know.
+    pub unknown: Vec<usize>,
 }
 
 /// What a variant is made for: whether columns read have NULLs, and the forms of the join tables, by slot.
@@ -33,6 +38,10 @@ type VariantCell = Arc<OnceLock<Result<Arc<Variant>>>>;
 /// A pipeline with its variants.
 pub struct StagePipeline {
     pub pipeline: Pipeline,
+    /// The operators whose rows the code counts: the place in the pipeline, the node, the slot.
+    pub counted: Vec<(usize, u64, Slot)>,
+    /// Operators of which the rows are not known, as code that ran has not counted all.
+    pub unknown: Mutex<BTreeSet<usize>>,
     variants: Mutex<Vec<(VariantKey, VariantCell)>>,
 }
 
@@ -41,6 +50,8 @@ pub struct Stage {
     pub pipelines: Vec<StagePipeline>,
     /// The operators that the pipelines but the last end in.
     pub sinks: Vec<u64>,
+    /// The operator whose rows come out; see [`Region::rows_of`].
+    pub rows_of: Option<u64>,
     pub objects: Vec<Object>,
     pub row_sources: Vec<usize>,
     pub output: Slot,
@@ -55,10 +66,18 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(region: Region, settings: Settings, dump: Dump) -> Self {
-        let pipelines = region.pipelines.into_iter().map(|pipeline| StagePipeline { pipeline, variants: Default::default() }).collect();
+        let counts = settings.bool(&JIT_COUNT_ROWS);
+        let pipeline = |(pipeline, counted)| StagePipeline {
+            pipeline,
+            counted: if counts { counted } else { vec![] },
+            unknown: Mutex::default(),
+            variants: Mutex::default(),
+        };
+        let pipelines = region.pipelines.into_iter().zip(region.counted).map(pipeline).collect();
         Self {
             pipelines,
             sinks: region.sinks,
+            rows_of: region.rows_of,
             objects: region.objects,
             row_sources: region.row_sources,
             output: region.output,
@@ -113,7 +132,7 @@ impl Stage {
                     let mut layout = self.layout.lock().unwrap_or_else(|e| e.into_inner());
                     (emit(&pipeline.pipeline, &mut layout, &self.settings, nulls, forms, self.dump)?, layout.len())
                 };
-                let used = emitted.used.clone();
+                let (used, unknown) = (emitted.used.clone(), emitted.unknown.clone());
                 let code = emitted.finish()?;
                 let compile_time = start.elapsed();
                 if let Some((context, node)) = context {
@@ -121,7 +140,7 @@ impl Stage {
                     context.metric(node, "codeSize").fetch_add(code.size as u64, Ordering::Relaxed);
                     context.metric(node, "numFunctions").fetch_add(1, Ordering::Relaxed);
                 }
-                Ok(Arc::new(Variant { code, compile_time, used, slots }))
+                Ok(Arc::new(Variant { code, compile_time, used, slots, unknown }))
             })
             .clone()
     }
@@ -139,6 +158,23 @@ impl StagePipeline {
         let cell = VariantCell::default();
         variants.push((key, cell.clone()));
         cell
+    }
+
+    /// Adds the rows that a task's code has counted since the last time to the metrics of their operators.
+    pub fn count_rows(&self, state: &mut [u64], query: &QueryContext) {
+        if self.counted.is_empty() {
+            return;
+        }
+        let unknown = self.unknown.lock().unwrap_or_else(|e| e.into_inner());
+        for (op, node, slot) in &self.counted {
+            let rows = std::mem::take(&mut state[*slot]);
+            match unknown.contains(op) {
+                true => query.forget_metric(*node, OUTPUT_ROWS),
+                false => {
+                    query.metric(*node, OUTPUT_ROWS).fetch_add(rows, Ordering::Relaxed);
+                }
+            }
+        }
     }
 
     fn can_have_nulls(&self) -> bool {

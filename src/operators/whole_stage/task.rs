@@ -119,6 +119,7 @@ impl Task {
                 }
             }
             context.query.metric(shared.stage.sinks[i], "aggTime").fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            shared.stage.pipelines[i].count_rows(&mut task.state, &context.query);
         }
         counted.pass_on();
         let source = if last == 0 {
@@ -152,7 +153,7 @@ impl Task {
                     time: metric("pipelineTime"),
                     calls: metric("numCalls"),
                     input_rows: metric("numInputRows"),
-                    output_rows: [Some(shared.stage_node), shared.rows_of]
+                    output_rows: [Some(shared.stage_node), stage.rows_of]
                         .map(|node| node.map(|node| context.query.metric(node, OUTPUT_ROWS)).unwrap_or_default()),
                 }
             },
@@ -266,13 +267,23 @@ impl Task {
             nulls = true;
             variant = shared.stage.variant(index, true, &self.forms, Some(compiled_for))?;
         }
+        self.note_unknown(index, &variant);
         let columns: Vec<_> = batch.columns().iter().zip(&variant.used).map(|(c, used)| used.then(|| c.clone())).collect();
         self.metrics.input_rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         let view = self.view.set(&columns, batch.num_rows(), nulls)?;
         self.pieces(&variant, view, batch.num_rows())
     }
 
+    /// Notes of which operators the rows are not known, as this variant runs.
+    fn note_unknown(&self, index: usize, variant: &Variant) {
+        if !variant.unknown.is_empty() {
+            self.shared.stage.pipelines[index].unknown.lock().unwrap_or_else(|e| e.into_inner()).extend(&variant.unknown);
+        }
+    }
+
     fn run_rows(&mut self, index: usize, rows: &[u64]) -> Result<Flow, Failure> {
+        let groups = self.context.query.metric(self.shared.stage.sinks[index - 1], OUTPUT_ROWS);
+        groups.fetch_add(rows.len() as u64, Ordering::Relaxed);
         let variant = self.shared.stage.variant(index, false, &self.forms, Some((&self.context.query, self.shared.stage_node)))?;
         self.pieces(&variant, Input::rows(rows), rows.len())
     }
@@ -387,6 +398,7 @@ impl Stream {
             }
             self.ended = matches!(flow, Flow::Stop);
         }
+        self.task.shared.stage.pipelines[self.last].count_rows(&mut self.task.state, &self.task.context.query);
         if self.task.output.count == 0 {
             return Ok(None);
         }
