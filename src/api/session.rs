@@ -15,7 +15,7 @@ use crate::datasource::{self, FileTable, MemoryTable, TableSource};
 use crate::execution::{QueryExecution, Scheduler};
 use crate::logical::{BoundQuery, LogicalPlan, StorageLevel};
 use crate::operators::CachedPlan;
-use crate::rdd::MemoryPool;
+use crate::rdd::memory::{MemoryPool, reservable};
 use crate::rdd::spill::remove_leftovers;
 use crate::sql::{self, CatalogEntry, CatalogView, ParsedStatement};
 
@@ -137,7 +137,7 @@ impl Session {
     pub(crate) fn scheduler(&self) -> Result<Arc<Scheduler>> {
         let settings = self.settings();
         let threads = settings.threads();
-        self.inner.memory.set_limit(settings.bytes(&MEMORY_LIMIT).max(0) as usize);
+        self.inner.memory.set_limit(reservable(settings.bytes(&MEMORY_LIMIT).max(0) as usize));
         let mut current = self.inner.scheduler.lock().unwrap_or_else(|e| e.into_inner());
         match current.as_ref() {
             Some(s) if s.threads() == threads => Ok(s.clone()),

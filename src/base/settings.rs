@@ -101,7 +101,7 @@ settings! {
     BUCKETED_SCAN_ORDERING = "sql.legacy.bucketedTableScan.outputOrdering", Kind::Bool, "true", "false", "Rely on the order of rows within buckets that are one sorted file each.";
     CACHE_BATCH_SIZE = "sql.inMemoryColumnarStorage.batchSize", Kind::Int, "10000", "10000", "Rows per batch of a cached table; each batch has its own bounds.";
     CACHE_PARTITION_PRUNING = "sql.inMemoryColumnarStorage.partitionPruning", Kind::Bool, "true", "true", "Pass over batches of cached tables whose bounds exclude the filters.";
-    MEMORY_LIMIT = "memory.limit", Kind::Size, "0", "0", "Most memory of running queries; 0 is unlimited.";
+    MEMORY_LIMIT = "memory.limit", Kind::Size, "0", "0", "Most memory of running queries, of which a fifth is for what is not counted; 0 is unlimited.";
     TEMP_DIR = "memory.tempDir", Kind::Text, "", "", "Where spill files go; empty means the system's folder.";
     FAULTS = "execution.faults", Kind::Text, "", "", "For tests: failures on purpose, `POINT:N` or `POINT:*` separated by commas (points in `rdd::faults`).";
     JIT_OPT_LEVEL = "jit.optLevel", Kind::Choice(&["none", "speed", "speed_and_size"]), "speed", "speed", "Cranelift's opt_level.";

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn bars_of_running_stages_share_the_line() {
         let ended = stage(0, 4, 0, 4);
-        assert_eq!(bars(&[ended.clone()], 40), "");
+        assert_eq!(bars(std::slice::from_ref(&ended), 40), "");
         assert_eq!(bars(&[ended.clone(), stage(3, 5, 2, 12)], 40), "[Stage 3:=======>         (5 + 2) / 12]");
         let two = bars(&[stage(1, 0, 2, 4), ended, stage(2, 3, 1, 4)], 61);
         assert_eq!(two, "[Stage 1:>        (0 + 2) / 4][Stage 2:======>  (3 + 1) / 4]");

@@ -20,6 +20,12 @@ const LEAST: usize = 1 << 20;
 /// Memory is asked for in steps of so many bytes, or a fraction of a small limit.
 const STEP: usize = 1 << 20;
 
+/// Of a limit on a process's memory, in bytes, what may be reserved: four fifths. The rest is for what is not: batches on their way, scans,
+/// code, and what the allocator keeps.
+pub fn reservable(limit: usize) -> usize {
+    limit - limit / 5
+}
+
 /// Memory that is held for later and can be written out at any time.
 pub trait Evictable: Send + Sync {
     /// Writes it out and frees its reservation, unless that has happened.
@@ -277,7 +283,7 @@ impl Reservation {
     pub fn refused(&self, bytes: usize) -> Error {
         let limit = self.pool.limit().unwrap_or(usize::MAX);
         let message = format!(
-            "{}: unable to acquire {bytes} bytes of memory; it holds {}, all queries {} of memory.limit ({limit} bytes).",
+            "{}: unable to acquire {bytes} bytes of memory; it holds {}, all queries {} of the {limit} bytes that memory.limit leaves for rows held.",
             self.name,
             self.used,
             self.pool.used(),

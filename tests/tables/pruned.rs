@@ -37,6 +37,7 @@ fn shape(session: &Session, sql: &str) -> Vec<String> {
 
 #[test]
 fn the_keys_of_a_broadcast_prune() -> Result<()> {
+    let ids = regex::Regex::new(r"#\d+").unwrap();
     for session in sessions() {
         let _dir = tables(&session)?;
         let sql = "SELECT v, name FROM fact JOIN dim ON fact.day = dim.day WHERE dim.q = 1";
@@ -72,7 +73,7 @@ fn the_keys_of_a_broadcast_prune() -> Result<()> {
         let lines: Vec<&str> = section.lines().collect();
         assert!(section.contains("Filter (isnotnull(day#") && section.contains(" AND dynamicpruning#"), "{lines:#?}");
         let formatted = session.sql(sql)?.explain(ExplainLevel::Formatted)?;
-        let text = regex::Regex::new(r"#\d+").unwrap().replace_all(&formatted, "").into_owned();
+        let text = ids.replace_all(&formatted, "").into_owned();
         for words in [
             "ReusedExchange [Reuses operator id: 8]",
             "Subquery:1 Hosting operator id = 1 Hosting Expression = day IN dynamicpruning\nBroadcastExchange (8)",
