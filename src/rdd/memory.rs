@@ -378,7 +378,7 @@ mod tests {
         table.resize(80).unwrap();
         let e = table.grow(21).unwrap_err();
         assert_eq!(e.class, ErrorClass::OutOfMemory);
-        assert!(e.message.contains("BroadcastExchange") && e.message.contains("21 bytes") && e.message.contains("(100 bytes)"), "{e}");
+        assert!(e.message.contains("BroadcastExchange") && e.message.contains("21 bytes") && e.message.contains("100 bytes"), "{e}");
         assert!(!spillable(&pool).try_resize(21).unwrap());
         assert!(spillable(&pool).try_resize(20).unwrap());
     }

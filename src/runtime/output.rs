@@ -173,7 +173,11 @@ fn pack(bytes: &[u8], count: usize) -> BooleanBuffer {
     BooleanBuffer::collect_bool(count, |i| bytes[i] != 0)
 }
 
-fn array(t: &ArrowType, values: Vec<i128>, count: usize, nulls: Option<NullBuffer>, buffers: Vec<Buffer>) -> Result<ArrayRef> {
+fn array(t: &ArrowType, mut values: Vec<i128>, count: usize, nulls: Option<NullBuffer>, buffers: Vec<Buffer>) -> Result<ArrayRef> {
+    if let (ArrowType::Utf8View | ArrowType::BinaryView, Some(nulls)) = (t, &nulls) {
+        // Generated code leaves anything there; who reads a spilled frame checks all views.
+        values.iter_mut().zip(nulls).filter(|(_, valid)| !valid).for_each(|(view, _)| *view = 0);
+    }
     let buffer = Buffer::from_vec(values);
     fn primitive<T: ArrowPrimitiveType>(t: &ArrowType, buffer: Buffer, count: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
         Ok(Arc::new(PrimitiveArray::<T>::try_new(ScalarBuffer::new(buffer, 0, count), nulls)?.with_data_type(t.clone())))
@@ -197,7 +201,7 @@ fn array(t: &ArrowType, values: Vec<i128>, count: usize, nulls: Option<NullBuffe
             let views = ScalarBuffer::<u128>::new(buffer, 0, count);
             debug_assert!(views.iter().all(|v| (*v as u32 as usize) <= INLINE || ((*v >> 64) as u32 as usize) < buffers.len()));
             // SAFETY: views were written by generated code from valid strings: inline, or pointing into `buffers` at
-            // what add_long_string copied; views of NULL rows are zero or such.
+            // what add_long_string copied; views of NULL rows are zero.
             Ok(match t {
                 ArrowType::Utf8View => Arc::new(unsafe { StringViewArray::new_unchecked(views, buffers.into(), nulls) }),
                 _ => Arc::new(unsafe { BinaryViewArray::new_unchecked(views, buffers.into(), nulls) }),
