@@ -178,6 +178,10 @@ impl Error {
         Self::new(ErrorClass::RemainderByZero, "Remainder by zero. Use `try_mod` to tolerate divisor being 0 and return NULL instead.")
     }
 
+    pub fn scalar_subquery_too_many_rows() -> Self {
+        Self::new(ErrorClass::ScalarSubqueryTooManyRows, "More than one row returned by a subquery used as an expression.")
+    }
+
     /// `what` names the type, e.g. "integer" or "long", as Spark does.
     pub fn overflow(what: &str) -> Self {
         Self::new(

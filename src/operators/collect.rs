@@ -13,7 +13,7 @@ use super::limit::limited;
 use super::metrics::OUTPUT_ROWS;
 use super::{CollectLimit, Operator, SparkPlan};
 use crate::base::settings::{LIMIT_INITIAL_NUM_PARTITIONS, LIMIT_SCALE_UP_FACTOR};
-use crate::base::{DataType, Error, ErrorClass, Result};
+use crate::base::{DataType, Error, Result};
 use crate::expr::{Expr, evaluate::evaluate};
 use crate::rdd::QueryContext;
 
@@ -158,10 +158,7 @@ impl SparkPlan {
     pub fn execute_scalar(self: &Arc<Self>, context: &Arc<QueryContext>) -> Result<ArrayRef> {
         let batches = self.execute_take(2, context)?;
         if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > 1 {
-            return Err(Error::new(
-                ErrorClass::ScalarSubqueryTooManyRows,
-                "More than one row returned by a subquery used as an expression.",
-            ));
+            return Err(Error::scalar_subquery_too_many_rows());
         }
         match batches.iter().find(|b| b.num_rows() > 0) {
             Some(batch) => Ok(batch.column(0).clone()),

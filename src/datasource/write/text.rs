@@ -9,6 +9,7 @@ use arrow::datatypes as t;
 use super::Sink;
 use crate::base::schema::MAX_LONG_PRECISION;
 use crate::base::{DataType, Field, Result, Schema, calendar, number};
+use crate::expr::evaluate::json::write_string;
 
 /// Writes value `i` of an array of type `data_type` (not NULL) as text, the same in every text format.
 pub(super) fn write_value(out: &mut String, array: &dyn Array, i: usize, data_type: &DataType) {
@@ -211,7 +212,7 @@ impl<W: Write> Sink for JsonSink<W> {
 
 fn json_member(out: &mut String, i: usize, field: &Field, column: &ArrayRef, row: usize) {
     out.push_str(if i > 0 { "," } else { "" });
-    json_string(out, &field.name);
+    write_string(&field.name, out);
     out.push(':');
     json_value(out, column, row, &field.data_type);
 }
@@ -250,7 +251,7 @@ fn json_value(out: &mut String, array: &ArrayRef, i: usize, data_type: &DataType
                 out.push_str(if j > 0 { "," } else { "" });
                 let mut text = String::new();
                 write_nullable(&mut text, entries.column(0), j, key);
-                json_string(out, &text);
+                write_string(&text, out);
                 out.push(':');
                 json_value(out, entries.column(1), j, value);
             }
@@ -273,27 +274,9 @@ fn json_value(out: &mut String, array: &ArrayRef, i: usize, data_type: &DataType
         | DataType::DayTimeInterval => {
             let mut text = String::new();
             write_value(&mut text, array, i, data_type);
-            json_string(out, &text);
+            write_string(&text, out);
         }
     }
-}
-
-fn json_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 /// A Markdown table.

@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::BuildSide;
 use crate::base::schema::arrow_schema;
-use crate::base::{Attribute, Error, ErrorClass, Result, Scalar, interrupt};
+use crate::base::{Attribute, Error, Result, Scalar, interrupt};
 use crate::expr::Expr;
 use crate::logical::JoinType;
 use crate::logical::plan::join_output;
@@ -266,7 +266,7 @@ impl Joiner {
             for &row in &pairs.stream {
                 let again = std::mem::replace(&mut seen[row as usize], true);
                 if again && self.stream_role == StreamRole::Single {
-                    return Err(second_match());
+                    return Err(Error::scalar_subquery_too_many_rows());
                 }
             }
         }
@@ -423,10 +423,6 @@ impl Joiner {
     }
 }
 
-fn second_match() -> Error {
-    Error::new(ErrorClass::ScalarSubqueryTooManyRows, "More than one row returned by a subquery used as an expression.")
-}
-
 fn roles(join_type: &JoinType, build: BuildSide) -> Result<(StreamRole, BuildRole)> {
     use BuildSide::{Left, Right};
     Ok(match (join_type, build) {
@@ -529,7 +525,7 @@ impl Probe {
         for (&row, &build) in pairs.stream.iter().zip(&pairs.build) {
             self.settle_until(row as usize, &mut out);
             if single && self.settled_matched {
-                return Err(second_match());
+                return Err(Error::scalar_subquery_too_many_rows());
             }
             self.settled_matched = true;
             out.stream.push(row);

@@ -35,8 +35,8 @@ enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Appends a string in quotes.
-fn write_string(text: &str, out: &mut String) {
+/// Appends a string in quotes, escaped as Jackson does.
+pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {
