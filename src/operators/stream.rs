@@ -28,6 +28,26 @@ pub fn batch_stream(batch: RecordBatch, size: usize) -> BatchStream {
     Box::new(slices(batch, size).map(Ok))
 }
 
+/// The rows of a stream from `offset` up to `limit`; stops pulling once it has them.
+pub fn limited(mut input: BatchStream, offset: u64, limit: u64) -> BatchStream {
+    let mut seen = 0;
+    Box::new(std::iter::from_fn(move || {
+        while seen < limit {
+            let batch = match input.next()? {
+                Ok(batch) => batch,
+                Err(e) => return Some(Err(e)),
+            };
+            let rows = batch.num_rows() as u64;
+            let (start, end) = (offset.saturating_sub(seen).min(rows), rows.min(limit - seen));
+            seen += rows;
+            if start < end {
+                return Some(Ok(batch.slice(start as usize, (end - start) as usize)));
+            }
+        }
+        None
+    }))
+}
+
 /// One batch of all rows of the stream.
 ///
 /// # Errors

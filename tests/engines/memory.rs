@@ -85,6 +85,39 @@ fn sorts() {
     );
 }
 
+/// Rows are numbered as they come, so that sums tell their order.
+#[test]
+fn top_k() {
+    let ordered = |order: &str, limit: u32, offset: u32| {
+        format!(
+            "SELECT count(*), sum(id), sum(n * k), max(t) FROM (SELECT *, monotonically_increasing_id() AS n FROM (SELECT * FROM {ROWS} ORDER BY {order} LIMIT {limit} OFFSET {offset}))"
+        )
+    };
+    check(
+        "2MB",
+        &[("sql.shuffle.partitions", "2")],
+        &[ordered("k, id", 50_000, 10), ordered("t DESC", 150_000, 149_000), ordered("k % 3, id", 20_000, 5)]
+            .each_ref()
+            .map(String::as_str),
+    );
+}
+
+/// The best rows fit: nothing is spilled however many there are, and only their strings are held.
+#[test]
+fn small_top_k() {
+    let dir = tempfile::tempdir().unwrap();
+    for mode in ["interpreted", "jit"] {
+        let limited = session(mode, "2MB", dir.path());
+        let sql = format!("SELECT id, t FROM {ROWS} ORDER BY id DESC LIMIT 100");
+        let (answer, spilled) = answer_and_spill(&limited, &sql);
+        assert_eq!(spilled, 0);
+        let free = session(mode, "0", dir.path());
+        answer.unwrap().matches(&answer_and_spill(&free, &sql).0.unwrap()).unwrap();
+        assert!(limited.memory().peak() > 0);
+        assert_nothing_left(&limited, dir.path(), &sql);
+    }
+}
+
 #[test]
 fn aggregates() {
     check(

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+
 use super::Project;
 use crate::base::Result;
 use crate::base::schema::arrow_schema;
 use crate::base::settings::SUBEXPRESSION_ELIMINATION;
+use crate::expr::Expr;
 use crate::expr::evaluate::evaluate_list;
 use crate::expr::evaluate::random::{self, Place};
 use crate::operators::execute::bind_all;
 use crate::operators::stream::make_batch;
 use crate::operators::{Operator, SparkPlan};
-use crate::rdd::{QueryContext, Rdd};
+use crate::rdd::{BatchStream, QueryContext, Rdd};
 
 impl Project {
     /// # Errors
@@ -41,14 +44,18 @@ impl Project {
         let schema = arrow_schema(&plan.output());
         let eliminate = context.settings.bool(&SUBEXPRESSION_ELIMINATION);
         Ok(rdd.map_partitions("Project", move |partition, input, _| {
-            let (exprs, schema) = (exprs.clone(), schema.clone());
-            let mut place = Place { partition: partition as u32, row: 0 };
-            Ok(Box::new(input.map(move |batch| {
-                let batch = batch?;
-                let columns = random::at(place, || evaluate_list(&exprs, &batch, eliminate))?;
-                place.row += batch.num_rows() as u64;
-                make_batch(&schema, columns, batch.num_rows())
-            })))
+            Ok(projected(exprs.clone(), schema.clone(), eliminate, partition, input))
         }))
     }
+}
+
+/// Bound expressions over each row of a partition; `eliminate`: what they have in common is computed once.
+pub fn projected(exprs: Vec<Expr>, schema: SchemaRef, eliminate: bool, partition: usize, input: BatchStream) -> BatchStream {
+    let mut place = Place { partition: partition as u32, row: 0 };
+    Box::new(input.map(move |batch| {
+        let batch = batch?;
+        let columns = random::at(place, || evaluate_list(&exprs, &batch, eliminate))?;
+        place.row += batch.num_rows() as u64;
+        make_batch(&schema, columns, batch.num_rows())
+    }))
 }

@@ -2,6 +2,7 @@
 
 mod interpret;
 mod lower;
+pub(super) use interpret::projected;
 pub use lower::project;
 
 use crate::base::Attribute;

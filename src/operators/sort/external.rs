@@ -27,10 +27,10 @@ const KEY_BYTES: usize = 48;
 pub struct Sorter {
     exprs: Vec<Expr>,
     keys: SortKeys,
-    schema: SchemaRef,
-    batch_size: usize,
+    pub(super) schema: SchemaRef,
+    pub(super) batch_size: usize,
     /// The plan node that reserves and spills, and its metric of time.
-    node: u64,
+    pub(super) node: u64,
     time: Counter,
 }
 
@@ -55,43 +55,59 @@ impl Sorter {
     /// # Errors
     /// Those of the input and of the order's expressions, and `Io` of spilling.
     pub fn sort(self: &Arc<Self>, input: BatchStream, query: &QueryContext) -> Result<BatchStream> {
+        self.run(input, None, query)
+    }
+
+    /// As [`Self::sort`], of each run only its first `limit` rows; the result may have more.
+    pub(super) fn run(self: &Arc<Self>, input: BatchStream, limit: Option<usize>, query: &QueryContext) -> Result<BatchStream> {
         let mut memory = query.spillable(self.node, "Sort");
         let mut runs = Runs { site: query.spill_site(self.node), file: None, runs: vec![] };
         let mut held = vec![];
         for batch in input {
             let batch = batch?;
-            let bytes = 2 * data_size(&batch) + KEY_BYTES * batch.num_rows();
+            let bytes = sorting_bytes(&batch);
             if !memory.try_grow(bytes)? {
-                runs.add(self.sorted(std::mem::take(&mut held))?, &self.schema)?;
+                runs.add(self.sorted(std::mem::take(&mut held), limit)?, &self.schema)?;
                 memory.free();
                 memory.force(bytes);
             }
             held.push(batch);
         }
         if runs.runs.is_empty() {
-            let sorted = self.sorted(held)?;
+            let sorted = self.sorted(held, limit)?;
             // The rows are there once again, as one.
             memory.try_resize(memory.size() / 2)?;
             return Ok(memory.while_read(sorted));
         }
-        runs.add(self.sorted(held)?, &self.schema)?;
+        runs.add(self.sorted(held, limit)?, &self.schema)?;
         memory.free();
         runs.merge(self, memory)
     }
 
-    fn encode(&self, batch: &RecordBatch) -> Result<EncodedKeys> {
+    pub(super) fn encode(&self, batch: &RecordBatch) -> Result<EncodedKeys> {
         self.keys.encode(&evaluate_all(&self.exprs, batch)?, batch.num_rows())
     }
 
-    /// The rows in order, gathered batch by batch.
-    fn sorted(&self, held: Vec<RecordBatch>) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
+    /// The first `limit` rows in order (all when absent), gathered batch by batch.
+    fn sorted(&self, held: Vec<RecordBatch>, limit: Option<usize>) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
         let rows = concat(Box::new(held.into_iter().map(Ok)), &self.schema)?;
-        let started = Instant::now();
-        let sorted = UInt32Array::from(self.encode(&rows)?.sorted(None)?);
-        self.time.fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
-        let (total, size) = (rows.num_rows(), self.batch_size);
+        let sorted = self.positions(&rows, limit)?;
+        let (total, size) = (sorted.len(), self.batch_size);
         Ok((0..total).step_by(size).map(move |at| Ok(take_record_batch(&rows, &sorted.slice(at, size.min(total - at)))?)))
     }
+
+    /// Where the first `limit` rows in order are (all when absent).
+    pub(super) fn positions(&self, rows: &RecordBatch, limit: Option<usize>) -> Result<UInt32Array> {
+        let started = Instant::now();
+        let sorted = UInt32Array::from(self.encode(rows)?.sorted(limit)?);
+        self.time.fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
+        Ok(sorted)
+    }
+}
+
+/// What the rows cost while they are sorted.
+pub(super) fn sorting_bytes(batch: &RecordBatch) -> usize {
+    2 * data_size(batch) + KEY_BYTES * batch.num_rows()
 }
 
 /// Sorted runs in a file, in order of the rows that they were made from.

@@ -7,7 +7,6 @@ mod top_k;
 
 pub use external::Sorter;
 pub use keys::{EncodedKeys, RangeBounds, SortKeys};
-pub use top_k::TopK;
 
 use crate::expr::SortOrder;
 
