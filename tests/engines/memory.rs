@@ -135,6 +135,47 @@ fn aggregates() {
     );
 }
 
+/// Groups leave a sorted aggregation as soon as they are complete, so that only the sort before it spills.
+#[test]
+fn sorted_aggregates() {
+    let sorted = "(SELECT *, k % 20000 AS g FROM (SELECT * FROM ROWS) DISTRIBUTE BY g SORT BY g)".replace("ROWS", ROWS);
+    check(
+        "2MB",
+        &[("sql.shuffle.partitions", "2"), ("sql.execution.replaceHashWithSortAgg", "true")],
+        &[
+            &format!(
+                "SELECT count(*), sum(k), min(low), max(high), sum(n) FROM (SELECT k, min(t) AS low, max(t) AS high, count(*) AS n FROM {ROWS} GROUP BY k)"
+            ),
+            &format!(
+                "SELECT count(*), sum(g), sum(size(l)), max(l[0]), sum(m), max(a) FROM (SELECT g, collect_list(t) AS l, percentile(id, 0.5) AS m, listagg(t, ',') WITHIN GROUP (ORDER BY t) AS a FROM {sorted} GROUP BY g)"
+            ),
+        ],
+    );
+}
+
+/// What is collected of one group has to be in memory.
+#[test]
+fn groups_larger_than_memory_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    for mode in ["interpreted", "jit"] {
+        let limited = session(mode, "2MB", dir.path());
+        limited.set("sql.shuffle.partitions", "2").unwrap();
+        limited.set("sql.execution.replaceHashWithSortAgg", "true").unwrap();
+        let sorted = format!("(SELECT * FROM {ROWS} DISTRIBUTE BY id > 10 SORT BY id > 10)");
+        for (rows, grouping, name) in [
+            (ROWS, "", "ObjectHashAggregate"),
+            (ROWS, "GROUP BY id > 10", "ObjectHashAggregate"),
+            (&sorted, "GROUP BY id > 10", "SortAggregate"),
+        ] {
+            let sql = format!("SELECT max(size(l)) FROM (SELECT collect_list(t) AS l FROM {rows} {grouping})");
+            let error = answer_and_spill(&limited, &sql).0.err().unwrap();
+            assert_eq!(error.class, ErrorClass::OutOfMemory, "{error}");
+            assert!(error.message.contains(name), "{error}");
+            assert_nothing_left(&limited, dir.path(), &sql);
+        }
+    }
+}
+
 /// Every type of join of two sides with columns `id`, `k` and `t`.
 fn joins(hint: &str, left: &str, right: &str, condition: &str) -> Vec<String> {
     let numbers = "count(*), count(l.id), count(r.id), sum(l.id + 3 * r.id), sum(length(l.t) + length(r.t))";

@@ -168,10 +168,13 @@ impl Accumulator for Collect {
     }
 
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
-        let values = match self.chunks.len() {
-            0 => new_empty_array(self.field.data_type()),
-            _ => concat(&self.chunks.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
+        let chunks = std::mem::take(&mut self.chunks);
+        let values = match &chunks[..] {
+            [] => new_empty_array(self.field.data_type()),
+            [one] => one.clone(),
+            several => concat(&several.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
         };
+        drop(chunks);
         // Counting sort by group: stable, so elements stay in order of arrival.
         let mut offsets = vec![0i32; groups + 1];
         self.groups.iter().for_each(|g| offsets[*g as usize + 1] += 1);

@@ -24,7 +24,11 @@ use crate::operators::SparkPlan;
 use crate::operators::execute::{bind, bind_all};
 use crate::operators::set_aside::{MOST_DEPTH, PARTS, SetAside};
 use crate::operators::stream::{make_batch, slices, true_only};
+use crate::operators::window::groups::equal_runs;
 use crate::rdd::{BatchStream, Counter, QueryContext, Rdd};
+
+/// Bytes of complete groups from which on they are given out.
+const LEAVING_BYTES: usize = 1 << 19;
 
 /// Groups from which on a partial aggregation considers starting anew.
 const FLUSH_GROUPS: usize = 1 << 18;
@@ -42,10 +46,10 @@ impl Aggregate {
         } else {
             None
         };
-        let reserves = bound.partial || self.kind != AggregateKind::Sort;
+        let sorted = self.kind == AggregateKind::Sort && !self.grouping.is_empty();
         let time = context.metric(plan.id, "aggTime");
-        let shared = Arc::new(Shared { bound, merging, reserves, node: plan.id, time });
         let batch_size = context.settings.batch_size();
+        let shared = Arc::new(Shared { bound, merging, sorted, name: self.name(), batch_size, node: plan.id, time });
         Ok(plan.child().execute(context)?.map_partitions("Aggregate", move |_, input, task| {
             let results = results(shared.clone(), 0, input, task.query.clone());
             Ok(Box::new(results.flat_map(move |result| -> BatchStream {
@@ -63,7 +67,10 @@ struct Shared {
     bound: Bound,
     /// The same aggregate over groups that were set aside, and their columns: keys, then buffers. Absent where nothing spills.
     merging: Option<(Bound, SchemaRef)>,
-    reserves: bool,
+    /// Rows of a group come together: all groups but the last are complete at any time.
+    sorted: bool,
+    name: &'static str,
+    batch_size: usize,
     node: u64,
     time: Counter,
 }
@@ -207,6 +214,12 @@ impl Bound {
         })
     }
 
+    /// The first row of the last group of a sorted batch, where the batch has several.
+    fn last_group(&self, batch: &RecordBatch) -> Result<Option<usize>> {
+        let keys = evaluate_list(&self.feeds[0].exprs[..self.key_types.len()], batch, self.eliminate)?;
+        Ok(equal_runs(&keys, batch.num_rows())?.last().map(|run| run.start).filter(|start| *start > 0))
+    }
+
     /// Whether to give out the groups so far and start anew: a partial aggregation that finds little but new groups would only carry a
     /// large table through the input.
     fn flushes(&self, state: &State) -> bool {
@@ -214,11 +227,13 @@ impl Bound {
     }
 }
 
-/// The batches of results of one task; they come when the input is used up, or in parts where [`Bound::flushes`] or where memory ends.
+/// The batches of results of one task; they come when the input is used up, or in parts: sorted groups when they are complete, partial ones
+/// where [`Bound::flushes`] or where memory ends.
 /// Groups that may not be given out twice are set aside then, and merged part by part in the end; `depth` is how often they have been.
 fn results(shared: Arc<Shared>, depth: u32, mut input: BatchStream, query: Arc<QueryContext>) -> BatchStream {
-    let mut memory = query.spillable(shared.node, "HashAggregate");
-    let (mut ended, mut merged) = (false, None::<BatchStream>);
+    let mut memory = query.spillable(shared.node, shared.name);
+    let leaving = memory.pool().limit().map_or(LEAVING_BYTES, |limit| LEAVING_BYTES.min(limit / 16));
+    let (mut ended, mut merged, mut pending) = (false, None::<BatchStream>, None);
     Box::new(std::iter::from_fn(move || {
         if let Some(merged) = &mut merged {
             return merged.next();
@@ -230,21 +245,35 @@ fn results(shared: Arc<Shared>, depth: u32, mut input: BatchStream, query: Arc<Q
         let mut step = || {
             let bound = shared.merging.as_ref().filter(|_| depth > 0).map_or(&shared.bound, |(bound, _)| bound);
             let mut aside: Option<SetAside> = None;
+            let mut full = false;
             let mut state = State::new(bound)?;
             memory.free();
             while !bound.flushes(&state) {
-                let Some(batch) = input.next() else {
+                let Some(batch) = pending.take().map(Ok).or_else(|| input.next()) else {
                     ended = true;
                     break;
                 };
-                state.update(bound, &batch?)?;
+                let batch = batch?;
+                let leave = shared.sorted && (full || state.keys.len() >= shared.batch_size || state.memory() >= leaving);
+                if leave && let Some(last) = bound.last_group(&batch)? {
+                    state.update(bound, &batch.slice(0, last))?;
+                    pending = Some(batch.slice(last, batch.num_rows() - last));
+                    break;
+                }
+                state.update(bound, &batch)?;
                 // Once as groups, and once as they leave.
                 let wanted = 2 * state.memory();
-                if !shared.reserves || memory.try_resize(wanted)? {
+                if memory.try_resize(wanted)? {
                     continue;
                 }
                 if bound.partial {
                     break;
+                }
+                // All but the last leave with the next batch.
+                full = shared.sorted && bound.last_group(&batch)?.is_some();
+                if full {
+                    memory.force(wanted - memory.size());
+                    continue;
                 }
                 match &shared.merging {
                     Some((_, schema)) if depth < MOST_DEPTH => {
