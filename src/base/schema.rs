@@ -73,7 +73,7 @@ impl DataType {
         matches!(self, DataType::Array(_) | DataType::Map(..) | DataType::Struct(_))
     }
 
-    /// Whether values can be ordered; maps cannot.
+    /// Whether values can be ordered and compared; maps, and what holds maps, cannot.
     pub fn is_orderable(&self) -> bool {
         match self {
             DataType::Map(..) => false,

@@ -390,6 +390,8 @@ functions! {
     MapConcat "map_concat" "c c*" => "1";
     /// `str_to_map(text[, pair delimiter[, key-value delimiter]])`.
     StrToMap "str_to_map" "s s? s?" => "*";
+    /// Maps, also those within other values, with their entries in the order of the keys: equal ones are alike. The optimizer inserts it.
+    MapSort "mapsort" "a" => "1";
     MapEntries "map_entries" "M" => "*";
     MapKeys "map_keys" "M" => "*";
     MapValues "map_values" "M" => "*";

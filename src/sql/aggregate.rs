@@ -116,10 +116,6 @@ impl GroupBinder<'_, '_, '_> {
             let message = format!("GROUP BY refers to `{bound}`, which contains an aggregate or window function.");
             return Err(Error::new(ErrorClass::InvalidGrouping, message)).at(e);
         }
-        if !bound.data_type().is_orderable() {
-            let message = format!("Values of type {} cannot be grouped by.", bound.data_type());
-            return Err(Error::new(ErrorClass::TypeMismatch, message)).at(e);
-        }
         Ok(self.grouping.position(bound))
     }
 

@@ -90,11 +90,8 @@ impl ExprBinder<'_, '_, '_> {
 
     fn sort_item(&mut self, o: &ast::OrderByExpr, items: &[Expr], plain: bool) -> Result<SortOrder> {
         let order = sort_order(self.item(&o.expr, items, plain)?, &o.options);
-        let data_type = order.expr.data_type();
-        match data_type.is_orderable() {
-            true => Ok(order),
-            false => Err(Error::new(ErrorClass::TypeMismatch, format!("Values of type {data_type} cannot be ordered."))).at(&o.expr),
-        }
+        coerce::check_orderable("sortorder", &order.expr.data_type()).at(&o.expr)?;
+        Ok(order)
     }
 
     /// An expression, or the number of a select item. Rows that are not `plain` are sorted by select items only.

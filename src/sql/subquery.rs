@@ -105,7 +105,9 @@ impl ExprBinder<'_, '_, '_> {
             let common = coerce::common_type(&[left.clone(), right.clone()]).ok_or_else(|| {
                 Error::new(ErrorClass::TypeMismatch, format!("IN compares a value of type {left} with a column of type {right}."))
             });
-            types.push(common.at(value)?);
+            let common = common.at(value)?;
+            coerce::check_orderable("insubquery", &common).at(value)?;
+            types.push(common);
         }
         let values = values.into_iter().zip(&types).map(|(v, t)| coerce::implicit_cast(v, t)).collect::<Result<_>>()?;
         let subquery = super::set_ops::cast_columns(plan, &types)?;

@@ -107,6 +107,10 @@ impl ExprBinder<'_, '_, '_> {
     fn specify(&mut self, spec: &WindowSpec) -> Result<(Vec<Expr>, Vec<SortOrder>, Option<Frame>)> {
         let partition_by = self.bind_all(&spec.partition_by)?;
         let order_by = spec.order_by.iter().map(|o| Ok(sort_order(self.bind(&o.expr)?, &o.options))).collect::<Result<Vec<SortOrder>>>()?;
+        let ordered = spec.order_by.iter().zip(&order_by).map(|(written, o)| (&written.expr, &o.expr));
+        for (written, e) in spec.partition_by.iter().zip(&partition_by).chain(ordered) {
+            coerce::check_orderable("sortorder", &e.data_type()).at(written)?;
+        }
         let frame = spec.window_frame.as_ref().map(|f| self.frame(f, &order_by)).transpose()?;
         Ok((partition_by, order_by, frame))
     }

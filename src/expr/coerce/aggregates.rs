@@ -1,7 +1,7 @@
 //! Aggregate and ranking functions by name.
 
 use super::functions::{check_count, constant};
-use super::{case, cast_to, condition, explicit_cast, implicit_cast};
+use super::{case, cast_to, check_orderable, condition, explicit_cast, implicit_cast};
 use crate::base::{DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::window::RankingFunction;
 use crate::expr::{AggregateExpr, AggregateFunction, Expr, WindowFunction};
@@ -106,12 +106,7 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         "avg" | "mean" => (Avg, vec![number(one(args)?)?]),
         "min" | "max" => {
             let arg = one(args)?;
-            if !arg.data_type().is_orderable() {
-                return Err(Error::new(
-                    ErrorClass::TypeMismatch,
-                    format!("`{name}` does not support ordering on type \"{}\".", arg.data_type()),
-                ));
-            }
+            check_orderable(&name, &arg.data_type())?;
             (if name == "min" { Min } else { Max }, vec![arg])
         }
         "first" | "first_value" | "any_value" | "last" | "last_value" => {
@@ -135,7 +130,13 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         "variance" | "var_samp" => (VarSamp, vec![double(one(args)?)?]),
         "var_pop" => (VarPop, vec![double(one(args)?)?]),
         "collect_list" | "array_agg" => (CollectList, vec![one(args)?]),
-        "collect_set" => (CollectSet, vec![one(args)?]),
+        "collect_set" => {
+            let arg = one(args)?;
+            if !arg.data_type().is_orderable() {
+                return Err(Error::new(ErrorClass::TypeMismatch, "The input of `collect_set` can't be \"MAP\" type data."));
+            }
+            (CollectSet, vec![arg])
+        }
         "skewness" => (Skewness, vec![double(one(args)?)?]),
         "kurtosis" => (Kurtosis, vec![double(one(args)?)?]),
         "covar_samp" | "covar_pop" | "corr" | "regr_count" | "regr_slope" | "regr_intercept" | "regr_r2" | "regr_sxx" | "regr_syy"
@@ -184,9 +185,7 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         "mode" => {
             check_count(&name, &args, 1, 2)?;
             let mut args = args;
-            if !args[0].data_type().is_orderable() {
-                return Err(Error::new(ErrorClass::TypeMismatch, format!("`mode` does not support the type \"{}\".", args[0].data_type())));
-            }
+            check_orderable(&name, &args[0].data_type())?;
             // The second argument asks for the least of equally frequent values, which comes anyway.
             args.truncate(1);
             args.push(Expr::Literal(Scalar::Boolean(true)));
@@ -208,12 +207,7 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         "bitmap_and_agg" => (BitmapAnd, vec![implicit_cast(one(args)?, &DataType::Binary)?]),
         "max_by" | "min_by" => {
             check_count(&name, &args, 2, 2)?;
-            if !args[1].data_type().is_orderable() {
-                return Err(Error::new(
-                    ErrorClass::TypeMismatch,
-                    format!("`{name}` does not support ordering on type \"{}\".", args[1].data_type()),
-                ));
-            }
+            check_orderable(&name, &args[1].data_type())?;
             (if name == "max_by" { MaxBy } else { MinBy }, args)
         }
         "median" => (Percentile, vec![number(one(args)?)?, Expr::Literal(Scalar::Double(0.5))]),

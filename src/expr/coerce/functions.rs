@@ -1,7 +1,7 @@
 //! Scalar functions by SQL name: arguments counted and coerced as the function table says.
 
 use super::rewrites::{REWRITTEN, rewrite};
-use super::{aggregates, cast_to, common_type, explicit_cast, implicit_cast, lambda, unify};
+use super::{aggregates, cast_to, check_orderable, common_type, explicit_cast, implicit_cast, lambda, unify};
 use crate::base::error::nearest;
 use crate::base::{DataType, Error, ErrorClass, Result, Scalar};
 use crate::expr::function::SIGNATURES;
@@ -303,6 +303,15 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
     let fail = |class: ErrorClass, message: String| Err(Error::new(class, message));
     let first = args.first().map(Expr::data_type);
     match function {
+        Greatest | Least | ArrayUnion | ArrayIntersect | ArrayExcept | ArraysOverlap | ArrayContains | ArrayPosition | ArrayRemove
+        | ArrayDistinct | ArrayMax | ArrayMin | SortArray | ArraySort
+            if first.as_ref().is_some_and(|t| !t.is_orderable()) =>
+        {
+            check_orderable(name, &first.unwrap_or(DataType::Null))
+        }
+        Hash | XxHash64 if args.iter().any(|a| !a.data_type().is_orderable()) => {
+            fail(ErrorClass::TypeMismatch, format!("Input to the function `{name}` cannot contain elements of the \"MAP\" type."))
+        }
         BitAnd | BitOr | BitXor if !args.iter().all(|a| a.data_type().is_integral() || a.data_type() == DataType::Boolean) => {
             fail(ErrorClass::TypeMismatch, format!("`{name}` requires integral operands."))
         }
@@ -351,6 +360,14 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
         JsonTuple if !args.iter().all(|a| a.data_type() == DataType::String) => {
             fail(ErrorClass::TypeMismatch, "All arguments of the function `json_tuple` must be strings.".into())
         }
+        Map if !args.len().is_multiple_of(2) => fail(ErrorClass::WrongArguments, "`map` takes pairs of a key and a value.".into()),
+        Map | MapFromArrays | MapFromEntries => {
+            let key = match call(function, args.to_vec()).data_type() {
+                DataType::Map(key, _) if !key.is_orderable() => key.to_string().to_uppercase(),
+                _ => return Ok(()),
+            };
+            fail(ErrorClass::TypeMismatch, format!("The key of a map cannot be or contain \"{key}\"."))
+        }
         MapConcat if !matches!(first, Some(DataType::Map(..))) => {
             fail(ErrorClass::TypeMismatch, "`map_concat` requires MAPs of one type.".into())
         }
@@ -367,7 +384,6 @@ fn check(function: ScalarFunction, name: &str, args: &[Expr]) -> Result<()> {
             }
             fail(ErrorClass::WrongArguments, "`named_struct` takes pairs of a literal name and a value.".into())
         }
-        Map if !args.len().is_multiple_of(2) => fail(ErrorClass::WrongArguments, "`map` takes pairs of a key and a value.".into()),
         GetField => {
             let known = |t: &DataType, n: &str| matches!(t, DataType::Struct(fs) if fs.iter().any(|f| f.name.eq_ignore_ascii_case(n)));
             match (first, args.get(1).and_then(literal_text)) {

@@ -33,6 +33,15 @@ fn mismatch(what: &str, left: &DataType, right: &DataType) -> Error {
     )
 }
 
+/// `TypeMismatch` for values that `what` would have to order or compare, and cannot.
+pub fn check_orderable(what: &str, data_type: &DataType) -> Result<()> {
+    if data_type.is_orderable() {
+        return Ok(());
+    }
+    let message = format!("`{what}` does not support ordering on type \"{}\".", data_type.to_string().to_uppercase());
+    Err(Error::new(ErrorClass::TypeMismatch, message))
+}
+
 /// The expression as that type, without a cast where it has it already.
 fn cast_to(expr: Expr, to: &DataType) -> Expr {
     if expr.data_type() == *to {
@@ -162,7 +171,6 @@ fn as_decimal(expr: Expr) -> Expr {
 pub fn comparison(op: ComparisonOp, left: Expr, right: Expr) -> Result<Expr> {
     let (l, r) = (left.data_type(), right.data_type());
     let failure = || mismatch(op.symbol(), &l, &r);
-    let equality = matches!(op, ComparisonOp::Equal | ComparisonOp::NotEqual | ComparisonOp::EqualNullSafe);
     let (left, right) = match (&l, &r) {
         _ if l == r => (left, right),
         (a, b) if a.is_integral() && b.is_integral() => match (narrow_literal(&left, b), narrow_literal(&right, a)) {
@@ -177,10 +185,7 @@ pub fn comparison(op: ComparisonOp, left: Expr, right: Expr) -> Result<Expr> {
         }
         _ => common_sides(left, right).ok_or_else(failure)?,
     };
-    let t = left.data_type();
-    if !equality && !t.is_orderable() || matches!(t, DataType::Map(..)) {
-        return Err(failure());
-    }
+    check_orderable(op.symbol(), &left.data_type())?;
     Ok(Expr::Comparison { op, left: Box::new(left), right: Box::new(right) })
 }
 
@@ -316,6 +321,7 @@ pub fn in_list(value: Expr, list: Vec<Expr>) -> Result<Expr> {
     let mut all = vec![value];
     all.extend(list);
     let mut all = unify(all, "IN")?;
+    check_orderable("in", &all[0].data_type())?;
     let list = all.split_off(1);
     match all.pop() {
         Some(value) => Ok(Expr::In { value: Box::new(value), list }),

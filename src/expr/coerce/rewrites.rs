@@ -1,7 +1,7 @@
 //! Functions that are shorthand for other expressions.
 
 use super::functions::{call, check_count, constant, function, function_of, take};
-use super::{arithmetic, case, coalesce, comparison, explicit_cast, implicit_cast, logical_not};
+use super::{arithmetic, case, cast_to, coalesce, comparison, explicit_cast, implicit_cast, logical_not};
 use crate::base::{DataType, Error, ErrorClass, Result, Scalar, calendar};
 use crate::expr::evaluate::number_format::NumberFormat;
 use crate::expr::evaluate::random;
@@ -313,6 +313,7 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
                     Expr::Attribute(a) => a.name.clone(),
                     _ => i.to_string().into(),
                 };
+                let e = if e.data_type() == DataType::Null { cast_to(e, &DataType::Array(Box::new(DataType::Null))) } else { e };
                 pairs.extend([Expr::Literal(Scalar::String(name)), e]);
             }
             function_of(ScalarFunction::ArraysZip, "arrays_zip", pairs)?

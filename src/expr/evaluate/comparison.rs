@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, DynComparator, ListArray, MapArray, StructArray, make_comparator,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, DynComparator, Int64Array, ListArray, MapArray, StructArray,
+    make_comparator,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp;
-use arrow::datatypes::{DataType as ArrowType, Float32Type, Float64Type};
+use arrow::datatypes::{DataType as ArrowType, FieldRef, Fields, Float32Type, Float64Type, Int64Type};
 
 use super::logic;
 use super::value::{Arg, Value, extent, union_nulls, wrap};
@@ -127,6 +128,55 @@ pub fn normalise_floats(array: &ArrayRef) -> Result<ArrayRef> {
 fn normalise_fields(structs: &StructArray) -> Result<StructArray> {
     let columns = structs.columns().iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
     Ok(StructArray::try_new_with_length(structs.fields().clone(), columns, structs.nulls().cloned(), structs.len())?)
+}
+
+/// Keys that are equal where `collect_set` takes values for the same. As Spark puts them into a hash set, a NaN is equal to no
+/// other, but within arrays and structs, which are compared by their bytes, it is equal to itself and -0.0 is not equal to 0.0.
+/// `met` NaNs at most came before these values.
+///
+/// # Errors
+/// Those of Arrow.
+pub fn set_keys(array: &ArrayRef, met: usize) -> Result<ArrayRef> {
+    Ok(match array.data_type() {
+        t if !has_floats(t) => array.clone(),
+        ArrowType::Float32 => set_keys(&arrow::compute::cast(array, &ArrowType::Float64)?, met)?,
+        ArrowType::Float64 => {
+            let (mut nan, doubles) = (f64::INFINITY.to_bits() as i64 + met as i64, array.as_primitive::<Float64Type>());
+            let mut key = |x: f64| {
+                nan += i64::from(x.is_nan());
+                if x.is_nan() { nan } else { x.canonical().to_bits() as i64 }
+            };
+            let keys: Vec<i64> = doubles.values().iter().map(|x| key(*x)).collect();
+            Arc::new(Int64Array::new(keys.into(), doubles.nulls().cloned()))
+        }
+        _ => bits(array)?,
+    })
+}
+
+/// Nested values with their floats as integers of the same bits, but for NaNs, which are one.
+fn bits(array: &ArrayRef) -> Result<ArrayRef> {
+    let one_nan = |x: f64| if x.is_nan() { f64::NAN } else { x };
+    Ok(match array.data_type() {
+        t if !has_floats(t) => array.clone(),
+        ArrowType::List(field) => {
+            let list = array.as_list::<i32>();
+            let values = bits(list.values())?;
+            let field = field.as_ref().clone().with_data_type(values.data_type().clone());
+            Arc::new(ListArray::try_new(Arc::new(field), list.offsets().clone(), values, list.nulls().cloned())?)
+        }
+        ArrowType::Struct(fields) => {
+            let structs = array.as_struct();
+            let columns = structs.columns().iter().map(bits).collect::<Result<Vec<_>>>()?;
+            let with_type = |(f, c): (&FieldRef, &ArrayRef)| f.as_ref().clone().with_data_type(c.data_type().clone());
+            let fields: Fields = fields.iter().zip(&columns).map(with_type).collect();
+            Arc::new(StructArray::try_new_with_length(fields, columns, structs.nulls().cloned(), structs.len())?)
+        }
+        // Floats are as different as the doubles that they are cast to.
+        _ => {
+            let doubles = arrow::compute::cast(array, &ArrowType::Float64)?;
+            Arc::new(doubles.as_primitive::<Float64Type>().unary::<_, Int64Type>(|x| one_nan(x).to_bits() as i64))
+        }
+    })
 }
 
 fn has_floats(t: &ArrowType) -> bool {

@@ -112,7 +112,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         | ArrayJoin | Slice | Sequence | Flatten | NamedStruct | GetField | GetArrayFields => {
             collections::evaluate(function, &values, &whole.data_type(), rows.count)
         }
-        Map | MapFromArrays | MapFromEntries | MapConcat | StrToMap | MapEntries | MapKeys | MapValues => {
+        Map | MapFromArrays | MapFromEntries | MapConcat | StrToMap | MapSort | MapEntries | MapKeys | MapValues => {
             maps::evaluate(function, &values, &whole.data_type(), rows.count)
         }
         RaiseError | AssertTrue => raise(function, &values, rows.count),

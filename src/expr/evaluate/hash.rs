@@ -74,7 +74,7 @@ impl RowHash for i64 {
 /// The hash of each of `rows` rows over the columns, as `hash(…)` and hash partitioning use it (seed 42).
 ///
 /// # Errors
-/// `Unsupported` for maps.
+/// `Unsupported` for Arrow types that no SQL type is represented by.
 pub fn murmur3(columns: &[ArrayRef], rows: usize, seed: i32) -> Result<Vec<i32>> {
     let mut hashes = vec![seed; rows];
     for column in columns {
@@ -158,6 +158,18 @@ fn update<H: RowHash>(array: &dyn Array, hashes: &mut [H]) -> Result<()> {
                     update(items.slice(k, 1).as_ref(), &mut one)?;
                     *h = one[0];
                 }
+            }
+        }
+        ArrowType::Map(..) => {
+            let a = array.as_map();
+            for (i, h) in hashes.iter_mut().enumerate().filter(|(i, _)| valid(*i)) {
+                let entries = a.value(i);
+                let mut one = [*h];
+                for k in 0..entries.len() {
+                    update(entries.column(0).slice(k, 1).as_ref(), &mut one)?;
+                    update(entries.column(1).slice(k, 1).as_ref(), &mut one)?;
+                }
+                *h = one[0];
             }
         }
         ArrowType::Struct(_) => {

@@ -11,7 +11,7 @@ use arrow::datatypes::Int32Type;
 use super::Rows;
 use super::collections::{equality, list_of};
 use super::logic::without_nulls;
-use super::maps::map_of;
+use super::maps::{map_of, map_of_different};
 use super::scatter::{Part, scatter};
 use super::text::write_value;
 use super::value::{Value, booleans, primitive};
@@ -40,15 +40,17 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
             let elements = of(0)?;
             let made = call(rows, &args[1], elements.owners(), || elements.inputs(&args[1]))?;
             let [keys, values] = elements.entries()?;
-            let (keys, values) = if function == TransformKeys { (made, values) } else { (keys, made) };
-            map_of(result, keys, values, elements.lengths(), elements.nulls)?
+            match function {
+                TransformKeys => map_of(result, made, values, elements.offsets.lengths().collect(), elements.nulls)?,
+                _ => map_of_different(result, keys, made, elements.offsets, elements.nulls)?,
+            }
         }
         MapFilter => {
             let elements = of(0)?;
             let kept = condition(call(rows, &args[1], elements.owners(), || elements.inputs(&args[1]))?)?;
             let [keys, values] = elements.entries()?;
-            let lengths = elements.kept(&kept).lengths().collect();
-            map_of(result, filter(&keys, &kept)?, filter(&values, &kept)?, lengths, elements.nulls)?
+            let offsets = elements.kept(&kept);
+            map_of_different(result, filter(&keys, &kept)?, filter(&values, &kept)?, offsets, elements.nulls)?
         }
         MapZipWith => map_zip_with(rows, &of(0)?, &of(1)?, &args[2], result)?,
         other => return Err(Error::internal(format!("`{}` is no higher-order function", other.name()))),
@@ -94,10 +96,6 @@ impl Elements {
 
     fn range(&self, row: usize) -> std::ops::Range<usize> {
         self.offsets[row] as usize..self.offsets[row + 1] as usize
-    }
-
-    fn lengths(&self) -> Vec<usize> {
-        self.offsets.lengths().collect()
     }
 
     /// The row of each element.
@@ -312,18 +310,20 @@ fn map_zip_with(rows: &Rows<'_>, left: &Elements, right: &Elements, lambda: &Exp
     let nulls = NullBuffer::union(left.nulls.as_ref(), right.nulls.as_ref());
     let ([left_keys, left_values], [right_keys, right_values]) = (left.entries()?, right.entries()?);
     let same = equality(&left_keys, &right_keys)?;
+    let (own, others) = (equality(&left_keys, &left_keys)?, equality(&right_keys, &right_keys)?);
     let (mut owners, mut lengths, mut keys) = (vec![], vec![], vec![]);
     let mut sides: [Vec<Option<u32>>; 2] = [vec![], vec![]];
     for row in 0..left.rows() {
         let before = keys.len();
         if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
             let (l, r) = (left.range(row), right.range(row));
-            for k in l.clone() {
+            // JSON can have a key twice.
+            for k in l.clone().filter(|k| !(l.start..*k).any(|before| own(before, *k))) {
                 keys.push((0, k));
                 sides[0].push(Some(k as u32));
                 sides[1].push(r.clone().find(|other| same(k, *other)).map(|k| k as u32));
             }
-            for k in r.filter(|k| !l.clone().any(|other| same(other, *k))) {
+            for k in r.clone().filter(|k| !l.clone().any(|other| same(other, *k)) && !(r.start..*k).any(|before| others(before, *k))) {
                 keys.push((1, k));
                 sides[0].push(None);
                 sides[1].push(Some(k as u32));
@@ -336,5 +336,5 @@ fn map_zip_with(rows: &Rows<'_>, left: &Elements, right: &Elements, lambda: &Exp
     let [l, r] = sides.map(UInt32Array::from);
     let inputs = || Ok(vec![keys.clone(), take(&left_values, &l, None)?, take(&right_values, &r, None)?]);
     let values = call(rows, lambda, owners.into(), inputs)?;
-    map_of(result, keys.clone(), values, lengths, nulls)
+    map_of_different(result, keys.clone(), values, OffsetBuffer::from_lengths(lengths), nulls)
 }

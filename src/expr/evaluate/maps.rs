@@ -8,6 +8,7 @@ use arrow::compute::{interleave, take};
 use arrow::datatypes::DataType as ArrowType;
 
 use super::collections::{Lists, equality, list_of, under_nulls};
+use super::comparison;
 use super::regex::Compiled;
 use super::text::write_value;
 use super::value::{Arg, Value, extent, union_nulls, wrap};
@@ -23,6 +24,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], result: &DataTy
         MapFromEntries => from_entries(args, result, n)?,
         MapConcat => concat(args, result, n)?,
         StrToMap => from_texts(args, result, n)?,
+        MapSort => sorted(args[0].inner())?,
         _ => {
             let map = args[0].inner().as_map();
             let values: ArrayRef = match function {
@@ -55,8 +57,6 @@ pub(super) fn map_of(
     lengths: Vec<usize>,
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef> {
-    let ArrowType::Map(field, sorted) = result.to_arrow() else { return Err(Error::internal("map type")) };
-    let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("map entries")) };
     if keys.logical_null_count() > 0 {
         return Err(Error::new(ErrorClass::NullMapKey, "Cannot use null as map key."));
     }
@@ -73,8 +73,48 @@ pub(super) fn map_of(
         }
         start += length;
     }
+    map_of_different(result, keys, values, OffsetBuffer::from_lengths(lengths), nulls)
+}
+
+/// As [`map_of`], of keys that are known to be different.
+pub(super) fn map_of_different(
+    result: &DataType,
+    keys: ArrayRef,
+    values: ArrayRef,
+    offsets: OffsetBuffer<i32>,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
+    let ArrowType::Map(field, sorted) = result.to_arrow() else { return Err(Error::internal("map type")) };
+    let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("map entries")) };
     let entries = StructArray::try_new(fields, vec![keys, values], None)?;
-    Ok(Arc::new(MapArray::try_new(field, OffsetBuffer::from_lengths(lengths), entries, nulls, sorted)?))
+    Ok(Arc::new(MapArray::try_new(field, offsets, entries, nulls, sorted)?))
+}
+
+/// Values with the entries of their maps in the order of the keys.
+fn sorted(array: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match array.data_type() {
+        t if DataType::from_arrow(t)?.is_orderable() => array.clone(),
+        ArrowType::List(_) => {
+            let list = array.as_list::<i32>();
+            list_of(sorted(list.values())?, list.offsets().clone(), list.nulls().cloned())?
+        }
+        ArrowType::Struct(fields) => {
+            let s = array.as_struct();
+            let columns = s.columns().iter().map(sorted).collect::<Result<Vec<_>>>()?;
+            Arc::new(StructArray::try_new_with_length(fields.clone(), columns, s.nulls().cloned(), s.len())?)
+        }
+        t => {
+            let map = array.as_map();
+            let compare = comparison::comparator(map.keys(), map.keys())?;
+            let mut order: Vec<u32> = (0..map.keys().len() as u32).collect();
+            for range in map.value_offsets().windows(2) {
+                order[range[0] as usize..range[1] as usize].sort_unstable_by(|a, b| compare(*a as usize, *b as usize));
+            }
+            let order = UInt32Array::from(order);
+            let (keys, values) = (take(map.keys(), &order, None)?, take(&sorted(map.values())?, &order, None)?);
+            map_of_different(&DataType::from_arrow(t)?, keys, values, map.offsets().clone(), map.nulls().cloned())?
+        }
+    })
 }
 
 /// `map(k, v, …)`.

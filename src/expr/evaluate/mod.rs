@@ -51,7 +51,7 @@ use std::collections::HashMap;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{FilterBuilder, FilterPredicate, take};
 
-pub use comparison::normalise_floats;
+pub use comparison::{normalise_floats, set_keys};
 pub use generate::{Generated, generate};
 use value::Value;
 

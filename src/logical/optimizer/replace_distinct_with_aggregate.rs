@@ -1,6 +1,6 @@
 //! ReplaceDistinctWithAggregate: DISTINCT groups by all columns.
 
-use super::support::attributes;
+use super::support::{attributes, without_maps};
 use crate::base::{Result, Settings};
 use crate::logical::LogicalPlan;
 
@@ -10,6 +10,7 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
             // Without columns all rows are equal: one remains of many, none of none.
             LogicalPlan::Distinct { input } if input.output().is_empty() => LogicalPlan::Limit { limit: Some(1), offset: 0, input },
             LogicalPlan::Distinct { input } => {
+                let input = Box::new(without_maps(*input)?);
                 let list = attributes(&input);
                 LogicalPlan::Aggregate { grouping: list.clone(), list, input }
             }

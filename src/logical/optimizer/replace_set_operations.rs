@@ -4,7 +4,7 @@
 //! copy on the left then has a partner if the right side has at least n copies.
 
 use super::rewrite_subqueries::row_number;
-use super::support::{alias, attribute, comparison, join, project};
+use super::support::{alias, attribute, comparison, join, project, without_maps};
 use crate::base::{Attribute, Result, Settings};
 use crate::expr::{ComparisonOp, Expr};
 use crate::logical::plan::SetOperation;
@@ -13,7 +13,7 @@ use crate::logical::{JoinType, LogicalPlan};
 pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
     plan.transform_up(&mut |node| {
         Ok(match node {
-            LogicalPlan::SetOperation { operation, all, left, right } => replace(operation, all, *left, *right),
+            LogicalPlan::SetOperation { operation, all, left, right } => replace(operation, all, without_maps(*left)?, *right),
             other => other,
         })
     })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::base::{Attribute, DataType, ExprId, Result, Scalar};
+use crate::base::{Attribute, DataType, Error, ExprId, Result, Scalar};
 use crate::expr::{AggregateFunction, ComparisonOp, Expr, ScalarFunction, evaluate};
 use crate::logical::{Join, JoinHint, JoinType, LogicalPlan};
 
@@ -13,6 +13,21 @@ pub fn attribute(a: &Attribute) -> Expr {
 
 pub fn attributes(plan: &LogicalPlan) -> Vec<Expr> {
     plan.output().into_iter().map(Expr::Attribute).collect()
+}
+
+/// The plan, whose rows can be compared as DISTINCT and set operations do.
+///
+/// # Errors
+/// `Unsupported` when there are maps in its columns.
+pub fn without_maps(plan: LogicalPlan) -> Result<LogicalPlan> {
+    match plan.output().iter().find(|a| !a.data_type.is_orderable()) {
+        Some(a) => Err(Error::unsupported(format!(
+            "DISTINCT, INTERSECT, EXCEPT and UNION cannot compare columns that hold maps, but the type of column `{}` is \"{}\".",
+            a.name,
+            a.data_type.to_string().to_uppercase()
+        ))),
+        None => Ok(plan),
+    }
 }
 
 pub fn boolean(value: bool) -> Expr {

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use super::accumulators::{Accumulator, Rows, mismatch, real_nulls};
 use super::group_keys::GroupKeys;
 use crate::base::{Error, Result};
+use crate::expr::evaluate::set_keys;
 use crate::rdd::size::column_size;
 
 /// Place of no value: the NULL that stands first.
@@ -105,7 +106,8 @@ impl Collect {
         let DataType::List(field) = data_type else {
             return Err(Error::internal(format!("values are collected into a list, not {data_type}")));
         };
-        let distinct = if distinct { Some(GroupKeys::new(&[DataType::Int64, field.data_type().clone()], &[false, false])?) } else { None };
+        let keys = set_keys(&new_empty_array(field.data_type()), 0)?.data_type().clone();
+        let distinct = if distinct { Some(GroupKeys::new(&[DataType::Int64, keys], &[false, false])?) } else { None };
         Ok(Self { field: field.clone(), flatten, distinct, groups: vec![], chunks: vec![], bytes: 0 })
     }
 
@@ -119,7 +121,7 @@ impl Collect {
         let owners: ArrayRef = Arc::new(groups.iter().map(|g| Some(i64::from(*g))).collect::<arrow::array::Int64Array>());
         let mut ids = vec![];
         let mut known = distinct.len() as u32;
-        distinct.intern(&[owners, values.clone()], values.len(), &mut ids)?;
+        distinct.intern(&[owners, set_keys(&values, self.groups.len())?], values.len(), &mut ids)?;
         let mut fresh = vec![];
         for (row, id) in ids.into_iter().enumerate() {
             if id >= known {

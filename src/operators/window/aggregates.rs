@@ -23,8 +23,7 @@ use super::offset::{Seen, first_or_last};
 use crate::base::schema::arrow_schema;
 use crate::base::{DataType, Error, Result, Scalar, decimal};
 use crate::expr::aggregate::{Accumulate, Buffer, describe};
-use crate::expr::evaluate::normalise_floats;
-use crate::expr::evaluate::{evaluate, predicate};
+use crate::expr::evaluate::{evaluate, normalise_floats, predicate, set_keys};
 use crate::expr::{AggregateExpr, AggregateFunction};
 use crate::operators::aggregate::moments;
 use crate::operators::stream::make_batch;
@@ -308,8 +307,9 @@ fn bits(primitive: Accumulate, input: &ArrayRef, frames: &Frames) -> Result<Arra
 fn collect(values: &ArrayRef, frames: &Frames, set: bool) -> Result<ArrayRef> {
     let seen = Seen::new(values.logical_nulls().map(|n| n.into_inner()), values.len());
     let encoded = set.then(|| {
-        let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
-        Ok::<_, crate::base::Error>(converter.convert_columns(&[normalise_floats(values)?])?)
+        let keys = set_keys(values, 0)?;
+        let converter = RowConverter::new(vec![SortField::new(keys.data_type().clone())])?;
+        Ok::<_, crate::base::Error>(converter.convert_columns(&[keys])?)
     });
     let encoded = encoded.transpose()?;
     let (mut rows, mut offsets) = (vec![], vec![0i32]);

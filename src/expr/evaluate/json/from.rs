@@ -10,7 +10,7 @@ use arrow::datatypes::DataType as ArrowType;
 use super::super::cast::cast;
 use super::super::collections::list_of;
 use super::super::datetime;
-use super::super::maps::map_of;
+use super::super::maps::map_of_different;
 use super::super::value::Value;
 use super::read::parse;
 use super::{Json, options};
@@ -128,7 +128,8 @@ fn column(values: &[&Json], t: &DataType, options: &Options) -> Result<(ArrayRef
             let (child, fits) = column(&entries.iter().map(|(_, value)| value).collect::<Vec<_>>(), value, options)?;
             let (places, lengths, fits) = gather(values, items, &fits);
             let nulls = nulls_of(values, &fits);
-            Ok((map_of(t, take(&keys, &places, None)?, take(&child, &places, None)?, lengths, nulls)?, fits))
+            let offsets = OffsetBuffer::from_lengths(lengths);
+            Ok((map_of_different(t, take(&keys, &places, None)?, take(&child, &places, None)?, offsets, nulls)?, fits))
         }
         _ => leaves(values, t, options),
     }
