@@ -223,7 +223,7 @@ fn warnings_go_to_standard_error() {
         ),
         ("SELECT count(*) FROM orders WHERE customer_id IN (SELECT /*+ MERGE(customers) */ id FROM customers)".into(), vec![]),
     ] {
-        let output = run(&["query", "--data", "fixtures/sales", "--format", "csv", &sql]);
+        let output = run(&["query", "--data", "fixtures/sales", &sql]);
         assert!(output.status.success() && !output.stdout.is_empty(), "{sql}");
         let expected: String = expected.into_iter().map(|w| format!("warning: {w}\n")).collect();
         assert_eq!(String::from_utf8_lossy(&output.stderr), expected, "{sql}");
@@ -271,4 +271,34 @@ fn files_of_a_killed_process_are_removed_by_the_next() {
     assert!(spilled());
     prints(&["query", "--temp-dir", temp, "SELECT 1"]);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// What a write is killed in the middle of is not there, and the next write to the same place takes away what it has left.
+#[test]
+fn writes_of_a_killed_process_are_removed_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = || std::fs::read_dir(dir.path()).unwrap().count();
+    let (file, folder) = (dir.path().join("rows.csv"), dir.path().join("rows"));
+    let statement = |rows: u64| format!("CREATE TABLE t USING csv LOCATION '{}' AS SELECT id FROM range({rows})", folder.display());
+    let into_file = |rows: u64| {
+        let sql = format!("SELECT id FROM range({rows})");
+        ["query", "-o", file.to_str().unwrap(), &sql].map(String::from).to_vec()
+    };
+    let writes: [&dyn Fn(u64) -> Vec<String>; 2] = [&into_file, &|rows| vec!["query".into(), statement(rows)]];
+    for (write, target) in writes.iter().zip([&file, &folder]) {
+        let arguments = |rows| write(rows);
+        let many = arguments(100_000_000_000);
+        let mut query = command(&many.iter().map(String::as_str).collect::<Vec<_>>()).stdout(Stdio::null()).spawn().unwrap();
+        while count() < 2 {
+            assert!(query.try_wait().unwrap().is_none(), "it ended before it wrote");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        query.kill().unwrap();
+        query.wait().unwrap();
+        assert!(!target.exists());
+        prints(&arguments(10).iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(target.exists());
+        assert_eq!(count(), 1);
+        if target.is_dir() { std::fs::remove_dir_all(target).unwrap() } else { std::fs::remove_file(target).unwrap() }
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 
-use crate::base::{Attribute, Error, Result, Schema, interrupt};
+use crate::base::{Attribute, Error, ErrorClass, OwnedFolder, Result, Schema, interrupt};
 use crate::datasource::write::{ResultFormat, ResultWriter};
 
 /// Writes batches to `out` and ends the output.
@@ -43,20 +43,12 @@ pub fn text(output: &[Attribute], batches: Vec<RecordBatch>, format: ResultForma
 /// # Errors
 /// Those of the batches; `PathNotFound` and `Io`, naming the file.
 pub fn file(path: &Path, format: ResultFormat, output: &[Attribute], batches: impl IntoIterator<Item = Result<RecordBatch>>) -> Result<()> {
-    let unfinished = Unfinished(path.with_file_name(match path.file_name() {
-        Some(name) => format!(".{}.{}", name.to_string_lossy(), std::process::id()),
-        None => return Err(Error::new(crate::base::ErrorClass::InvalidParameter, format!("{} is not a file name.", path.display()))),
-    }));
-    let file = File::create(&unfinished.0).map_err(|e| Error::from(e).context(path.display()))?;
-    to(BufWriter::new(file), format, output, batches)?;
-    std::fs::rename(&unfinished.0, path).map_err(|e| Error::from(e).context(path.display()))
-}
-
-/// A file that is removed unless it was renamed.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+    let Some(name) = path.file_name() else {
+        return Err(Error::new(ErrorClass::InvalidParameter, format!("{} is not a file name.", path.display())));
+    };
+    let at = |e: std::io::Error| Error::from(e).context(path.display());
+    let folder = OwnedFolder::beside(path).map_err(at)?;
+    let unfinished = folder.path().join(name);
+    to(BufWriter::new(File::create(&unfinished).map_err(at)?), format, output, batches)?;
+    std::fs::rename(&unfinished, path).map_err(at)
 }

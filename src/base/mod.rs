@@ -5,6 +5,7 @@ pub mod decimal;
 pub mod error;
 pub mod interrupt;
 pub mod number;
+pub mod owned_folder;
 pub mod random;
 pub mod scalar;
 pub mod schema;
@@ -14,6 +15,7 @@ pub mod warning;
 
 pub use error::{Error, ErrorClass, Location, Result};
 pub use interrupt::Interrupt;
+pub use owned_folder::OwnedFolder;
 pub use scalar::Scalar;
 pub use schema::{Attribute, DataType, ExprId, Field, Schema};
 pub use settings::Settings;

@@ -5,22 +5,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::{Error, ErrorClass, Result};
 
-/// Places where something can go wrong: a task fails or panics; a write or read of a spill file fails; a file of a map task's output
-/// is removed, or one of its bits flipped, before it is first read.
-pub const POINTS: [&str; 6] = ["task", "panic", "spill.write", "spill.read", "shuffle.delete", "shuffle.flip"];
+/// Places where something can go wrong: a task fails or panics; a spill file cannot be made, or a write to it or a read of it fails; a
+/// file of a map task's output is removed, or one of its bits flipped, before it is first read.
+pub const POINTS: [&str; 7] = ["task", "panic", "spill.create", "spill.write", "spill.read", "shuffle.delete", "shuffle.flip"];
 
 /// What goes wrong, and when: `POINT:N` fails at the N-th passage of the point in a query, `POINT:*` at each; several are
 /// separated by commas. At `task` and `panic` each task passes on its own.
 #[derive(Default)]
 pub struct Faults {
     list: Vec<Fault>,
+    /// How often each point was passed.
+    passed: [AtomicU64; POINTS.len()],
 }
 
 struct Fault {
     point: &'static str,
     /// The passage that fails; `None`: all.
     at: Option<u64>,
-    passed: AtomicU64,
+}
+
+impl Fault {
+    fn is_at(&self, point: &str, passage: u64) -> bool {
+        self.point == point && self.at.is_none_or(|at| at == passage)
+    }
 }
 
 impl Faults {
@@ -35,26 +42,30 @@ impl Faults {
                 let message = format!("`execution.faults` must list POINT:N or POINT:* of {}, not `{part}`.", POINTS.join(", "));
                 return Err(Error::new(ErrorClass::InvalidSetting, message));
             };
-            Ok(Fault { point, at, passed: AtomicU64::new(0) })
+            Ok(Fault { point, at })
         };
         let parts = text.split(',').filter(|p| !p.trim().is_empty());
-        Ok(Arc::new(Self { list: parts.map(fault).collect::<Result<_>>()? }))
+        Ok(Arc::new(Self { list: parts.map(fault).collect::<Result<_>>()?, passed: Default::default() }))
     }
 
     /// Whether this passage of `point` fails.
     pub fn hit(&self, point: &str) -> bool {
-        let pass = |f: &&Fault| {
-            f.point == point && {
-                let passage = f.passed.fetch_add(1, Ordering::Relaxed) + 1;
-                f.at.is_none_or(|at| at == passage)
-            }
-        };
-        self.list.iter().filter(pass).count() > 0
+        let passage = self.counter(point).map_or(0, |counter| counter.fetch_add(1, Ordering::Relaxed) + 1);
+        self.list.iter().any(|f| f.is_at(point, passage))
     }
 
     /// Whether try number `attempt` (from 1) of a task fails at `point`.
     pub fn hit_attempt(&self, point: &str, attempt: u64) -> bool {
-        self.list.iter().any(|f| f.point == point && f.at.is_none_or(|at| at == attempt))
+        self.list.iter().any(|f| f.is_at(point, attempt))
+    }
+
+    /// How often the query has passed `point`; not known of `task` and `panic`.
+    pub fn passed(&self, point: &str) -> u64 {
+        self.counter(point).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    fn counter(&self, point: &str) -> Option<&AtomicU64> {
+        POINTS.iter().zip(&self.passed).find_map(|(p, counter)| (*p == point).then_some(counter))
     }
 }
 
@@ -66,6 +77,7 @@ mod tests {
     fn points_fail_at_their_passage() {
         let faults = Faults::parse("spill.write:2, task:*").unwrap();
         assert_eq!([1, 2, 3].map(|_| faults.hit("spill.write")), [false, true, false]);
+        assert_eq!((faults.passed("spill.write"), faults.passed("spill.read")), (3, 0));
         assert!(faults.hit_attempt("task", 3) && !faults.hit_attempt("panic", 1));
         assert_eq!(Faults::parse("disk:1").err().map(|e| e.class), Some(ErrorClass::InvalidSetting));
     }

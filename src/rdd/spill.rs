@@ -1,15 +1,14 @@
 //! Rows on disk: files of a session's own folder, each a sequence of frames.
 //!
 //! A frame is a complete Arrow IPC stream (LZ4) of a few batches; where it lies, how many rows it has and its checksum are known
-//! to whoever wrote it. A file is gone when its last holder drops it, the folder with the session. The folder of a killed process
-//! is found by its lock, which nobody holds any more.
+//! to whoever wrote it. A file is gone when its last holder drops it, the folder with the session.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::hash::Hasher;
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -23,7 +22,7 @@ use super::faults::Faults;
 use super::size::{compacted, data_size};
 use super::stages;
 use super::{BatchStream, MemoryPool};
-use crate::base::{Error, ErrorClass, Result, interrupt};
+use crate::base::{Error, ErrorClass, OwnedFolder, Result, interrupt};
 
 /// Names of folders and locks begin so.
 const PREFIX: &str = "wholestage-spill-";
@@ -35,55 +34,31 @@ pub struct TempFolder {
     parent: PathBuf,
     /// As given in the settings.
     setting: String,
-    made: OnceLock<Result<Made>>,
+    made: Mutex<Option<OwnedFolder>>,
     files: AtomicU64,
 }
-
-struct Made {
-    folder: PathBuf,
-    lock_path: PathBuf,
-    /// Locked as long as the process lives.
-    _lock: File,
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        // What cannot be removed now is found by the next process.
-        let _ = std::fs::remove_dir_all(&self.folder);
-        let _ = std::fs::remove_file(&self.lock_path);
-    }
-}
-
-static FOLDERS: AtomicU64 = AtomicU64::new(0);
 
 impl TempFolder {
     /// A folder in `parent`, or where the system keeps such things if that is empty.
     pub fn new(parent: &str) -> Self {
-        Self { parent: parent_path(parent), setting: parent.to_string(), made: OnceLock::new(), files: AtomicU64::new(0) }
+        Self { parent: parent_path(parent), setting: parent.to_string(), made: Mutex::default(), files: AtomicU64::new(0) }
     }
 
     pub(super) fn is_in(&self, parent: &str) -> bool {
         self.setting == parent
     }
 
-    fn path(&self) -> Result<&Path> {
-        let made = self.made.get_or_init(|| self.make().map_err(|e| Error::from(e).context(self.parent.display())));
-        made.as_ref().map(|m| m.folder.as_path()).map_err(Clone::clone)
-    }
-
-    fn make(&self) -> std::io::Result<Made> {
-        std::fs::create_dir_all(&self.parent)?;
-        loop {
-            let name = format!("{PREFIX}{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
-            let (folder, lock_path) = (self.parent.join(&name), self.parent.join(name + ".lock"));
-            let lock = OpenOptions::new().create(true).append(true).open(&lock_path)?;
-            lock.lock()?;
-            // A process that looked for leftovers may have taken the lock, and the file away, in between.
-            if lock_path.exists() && !folder.exists() {
-                std::fs::create_dir(&folder)?;
-                return Ok(Made { folder, lock_path, _lock: lock });
+    /// Where it is. When it cannot be made, the next caller tries again.
+    fn path(&self) -> Result<PathBuf> {
+        let mut made = self.made.lock().unwrap_or_else(|e| e.into_inner());
+        let made = match &mut *made {
+            Some(made) => made,
+            none => {
+                let create = || std::fs::create_dir_all(&self.parent).and_then(|()| OwnedFolder::create(&self.parent, PREFIX, ""));
+                none.insert(create().map_err(|e| io(&self.parent, &e))?)
             }
-        }
+        };
+        Ok(made.path().to_path_buf())
     }
 }
 
@@ -91,20 +66,9 @@ fn parent_path(setting: &str) -> PathBuf {
     if setting.is_empty() { std::env::temp_dir() } else { PathBuf::from(setting) }
 }
 
-/// Removes what killed processes left in `parent`: folders whose lock nobody holds. Best effort: others may be doing the same.
+/// Removes what killed processes left in `parent`.
 pub fn remove_leftovers(parent: &str) {
-    let Ok(entries) = std::fs::read_dir(parent_path(parent)) else { return };
-    for path in entries.flatten().map(|e| e.path()) {
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if !name.starts_with(PREFIX) || !name.ends_with(".lock") {
-            continue;
-        }
-        let Ok(lock) = OpenOptions::new().append(true).open(&path) else { continue };
-        if lock.try_lock().is_ok() {
-            let _ = std::fs::remove_dir_all(path.with_extension(""));
-            let _ = std::fs::remove_file(&path);
-        }
-    }
+    OwnedFolder::remove_leftovers(&parent_path(parent), PREFIX, "");
 }
 
 /// Where some rows are in a file.
@@ -167,6 +131,9 @@ fn checksum(bytes: &[u8]) -> u64 {
 impl SpillFile {
     fn create(folder: Arc<TempFolder>, faults: Arc<Faults>, written: Counter) -> Result<Self> {
         let path = folder.path()?.join(format!("{}.arrows", folder.files.fetch_add(1, Ordering::Relaxed)));
+        if faults.hit("spill.create") {
+            return Err(Error::new(ErrorClass::Io, format!("{}: No space left on device (injected)", path.display())));
+        }
         let file = File::create(&path).map_err(|e| io(&path, &e))?;
         Ok(Self { path, end: Mutex::new(End { file, offset: 0 }), faults, written, _folder: folder })
     }
@@ -347,15 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_could_not_be_made_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let parent = dir.path().join("spills");
+        std::fs::write(&parent, "in the way").unwrap();
+        let folder = Arc::new(TempFolder::new(parent.to_str().unwrap()));
+        let create = || SpillFile::create(folder.clone(), Arc::default(), Counter::default());
+        assert_eq!(create().err().map(|e| e.class), Some(ErrorClass::Io));
+        std::fs::remove_file(&parent).unwrap();
+        assert!(create().is_ok());
+    }
+
+    #[test]
     fn folders_of_dead_processes_are_removed_and_of_living_ones_kept() {
         let dir = tempfile::tempdir().unwrap();
         let living = file(dir.path(), "");
         let dead = dir.path().join(format!("{PREFIX}1-0"));
         std::fs::create_dir(&dead).unwrap();
-        std::fs::write(dead.join("0.arrows"), "x").unwrap();
         std::fs::write(dir.path().join(format!("{PREFIX}1-0.lock")), "").unwrap();
         remove_leftovers(dir.path().to_str().unwrap());
         assert!(!dead.exists() && living.path.exists());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

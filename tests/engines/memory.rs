@@ -194,45 +194,45 @@ fn check_joins(limit: &str, queries: &[String]) {
     check(limit, &settings, &queries.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// Some numbers of `range`, spread over keys of which half the sides have in common.
-fn side(key: &str, condition: &str) -> String {
-    format!("(SELECT id, {key} AS k, concat('a text of some length, number ', id) AS t FROM range(20000) WHERE {condition})")
+/// Some numbers of a range, spread over keys of which half the sides have in common.
+pub fn side(rows: usize, key: &str, condition: &str) -> String {
+    format!("(SELECT id, {key} AS k, concat('a text of some length, number ', id) AS t FROM range({rows}) WHERE {condition})")
 }
 
 #[test]
 fn hash_joins() {
-    let (left, right) = (side("id * 7919 % 10007", "true"), side("id * 7907 % 10007 + 5000", "id % 3 > 0"));
+    let (left, right) = (side(20000, "id * 7919 % 10007", "true"), side(20000, "id * 7907 % 10007 + 5000", "id % 3 > 0"));
     check_joins("256KB", &joins("SHUFFLE_HASH(r)", &left, &right, "l.k = r.k AND l.id < 2 * r.id"));
     check_joins("256KB", &joins("SHUFFLE_HASH(l)", &left, &right, "l.k = r.k")[..4]);
 }
 
 /// Nine rows of ten have the same key; a third of the others has a key that the other side does not have.
-fn one_key(step: u32) -> String {
+pub fn one_key(rows: usize, step: u32) -> String {
     let key = format!("CASE WHEN id % 10 = 0 THEN id * {step} WHEN id % 100 = 1 THEN NULL ELSE 7 END");
-    format!("(SELECT id, {key} AS k, concat(repeat('x', 400), id) AS t FROM range(500))")
+    format!("(SELECT id, {key} AS k, concat(repeat('x', 400), id) AS t FROM range({rows}))")
 }
 
 #[test]
 fn hash_joins_of_one_key() {
-    check_joins("100KB", &joins("SHUFFLE_HASH(r)", &one_key(1), &one_key(3), "l.k = r.k AND l.id > r.id + 300"));
-    check_joins("100KB", &joins("SHUFFLE_HASH(l)", &one_key(1), &one_key(3), "l.k = r.k")[..4]);
+    check_joins("100KB", &joins("SHUFFLE_HASH(r)", &one_key(500, 1), &one_key(500, 3), "l.k = r.k AND l.id > r.id + 300"));
+    check_joins("100KB", &joins("SHUFFLE_HASH(l)", &one_key(500, 1), &one_key(500, 3), "l.k = r.k")[..4]);
 }
 
 #[test]
 fn merge_joins() {
-    let (left, right) = (side("id * 7919 % 10007", "true"), side("id * 7907 % 10007 + 5000", "id % 3 > 0"));
+    let (left, right) = (side(20000, "id * 7919 % 10007", "true"), side(20000, "id * 7907 % 10007 + 5000", "id % 3 > 0"));
     check_joins("256KB", &joins("MERGE(r)", &left, &right, "l.k = r.k AND l.id < 2 * r.id")[2..5]);
-    check_joins("100KB", &joins("MERGE(r)", &one_key(1), &one_key(3), "l.k = r.k AND l.id > r.id + 300"));
+    check_joins("100KB", &joins("MERGE(r)", &one_key(500, 1), &one_key(500, 3), "l.k = r.k AND l.id > r.id + 300"));
 }
 
 #[test]
 fn nested_loops() {
-    let queries = joins("SHUFFLE_REPLICATE_NL(r)", &one_key(1), &one_key(3), "l.id < r.id");
+    let queries = joins("SHUFFLE_REPLICATE_NL(r)", &one_key(500, 1), &one_key(500, 3), "l.id < r.id");
     check_joins("100KB", &queries[..1]);
     // Broadcasts that nobody looks up by keys.
     check_joins("100KB", &queries[1..4]);
-    check_joins("100KB", &joins("", &one_key(1), &one_key(3), "l.t < r.t")[4..]);
-    check_joins("100KB", &joins("BROADCAST(l)", &one_key(1), &one_key(3), "l.id < r.id")[..4]);
+    check_joins("100KB", &joins("", &one_key(500, 1), &one_key(500, 3), "l.t < r.t")[4..]);
+    check_joins("100KB", &joins("BROADCAST(l)", &one_key(500, 1), &one_key(500, 3), "l.id < r.id")[..4]);
 }
 
 /// Window partitions larger than memory, though not what the calls need of them.

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::convert::normalise;
 use super::write::{ResultFormat, ResultWriter};
 use super::{MemoryTable, TableSource};
-use crate::base::{Error, ErrorClass, Result, Schema};
+use crate::base::{Error, ErrorClass, OwnedFolder, Result, Schema};
 
 /// Rows per row group: as many as spread well over threads while pages stay long.
 const ROW_GROUP_ROWS: f64 = 122_880.0;
@@ -123,20 +123,17 @@ fn write_table(table: &Table, scale: f64, dir: &Path, format: ResultFormat, part
     let extension = format.extension();
     let (file, folder) = (dir.join(format!("{}.{extension}", table.name)), dir.join(table.name));
     // Hidden from readers until whole.
-    let staging = dir.join(format!(".{}.writing", table.name));
-    let _ = std::fs::remove_dir_all(&staging);
-    std::fs::create_dir_all(&staging).map_err(at)?;
-    let part_path = |part: i32| staging.join(format!("part-{:05}.{extension}", part - 1));
+    let staging = OwnedFolder::beside(&folder).map_err(at)?;
+    let part_path = |part: i32| staging.path().join(format!("part-{:05}.{extension}", part - 1));
     (1..=parts).into_par_iter().try_for_each(|part| write_part(table, scale, part, parts, &part_path(part), format))?;
     if folder.is_dir() {
         std::fs::remove_dir_all(&folder).map_err(at)?;
     }
     if parts == 1 {
-        std::fs::rename(part_path(1), &file).map_err(at)?;
-        std::fs::remove_dir_all(&staging).map_err(at)
+        std::fs::rename(part_path(1), &file).map_err(at)
     } else {
         let _ = std::fs::remove_file(&file);
-        std::fs::rename(&staging, &folder).map_err(at)
+        std::fs::rename(staging.path(), &folder).map_err(at)
     }
 }
 

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::partition;
 use arrow::datatypes::Int32Type;
 
 use super::{ResultFormat, ResultWriter};
-use crate::base::{Error, ErrorClass, Result, Schema};
+use crate::base::owned_folder::folder_of;
+use crate::base::{Error, ErrorClass, OwnedFolder, Result, Schema};
 use crate::datasource::listing::partition_folder;
 
 /// What becomes of what is at the path already.
@@ -25,17 +25,17 @@ pub enum SaveMode {
 }
 
 /// Writes a folder of part files under Spark's names: parts go to a hidden folder beside it, which gets the name when all is written,
-/// or gives its files to the folder that is there. Dropped before [`Self::commit`], it leaves nothing behind.
+/// or gives its files to the folder that is there. Dropped before [`Self::commit`], it leaves nothing behind; what a killed process
+/// has left, the next that writes to the same place removes.
 #[derive(Debug)]
 pub struct FolderWriter {
     target: PathBuf,
-    staging: PathBuf,
+    staging: OwnedFolder,
     format: ResultFormat,
     schema: Schema,
     mode: SaveMode,
     /// Makes names of files differ from those of other writers.
     job: String,
-    committed: bool,
 }
 
 /// The columns of sorted batches by which rows go to folders and files, after the columns that are written.
@@ -46,8 +46,6 @@ pub struct Keys {
     /// Whether the last column is the number of a bucket.
     pub bucketed: bool,
 }
-
-static NEXT_STAGING: AtomicU64 = AtomicU64::new(0);
 
 impl FolderWriter {
     /// # Errors
@@ -62,11 +60,9 @@ impl FolderWriter {
         if unexpected {
             return Err(Error::new(ErrorClass::TableExists, format!("{} exists already.", target.display())));
         }
-        let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let staging = format!(".{name}.{}-{}.writing", std::process::id(), NEXT_STAGING.fetch_add(1, Ordering::Relaxed));
-        let staging = target.with_file_name(staging);
-        std::fs::create_dir_all(&staging).map_err(|e| at(&staging, e))?;
-        Ok(Self { target, staging, format, schema: schema.clone(), mode, job: unique(), committed: false })
+        let create = || std::fs::create_dir_all(folder_of(&target)).and_then(|()| OwnedFolder::beside(&target));
+        let staging = create().map_err(|e| at(&target, e))?;
+        Ok(Self { target, staging, format, schema: schema.clone(), mode, job: unique() })
     }
 
     /// The writer of all rows of task `index`; parts may be written side by side. A part begun again replaces the first try.
@@ -74,7 +70,7 @@ impl FolderWriter {
     /// # Errors
     /// `Io`.
     pub fn part(&self, index: usize) -> Result<PartWriter> {
-        self.open(self.staging.join(format!("part-{index:05}-{}-c000{}", self.job, self.extension())))
+        self.open(self.staging.path().join(format!("part-{index:05}-{}-c000{}", self.job, self.extension())))
     }
 
     /// Writes the rows of task `index`, which come sorted by the key columns: each run of equal keys is a file. How many rows there
@@ -117,11 +113,11 @@ impl FolderWriter {
         if !keys.partition_by.is_empty() {
             return Err(Error::unsupported("A table that is partitioned by columns must be written with rows."));
         }
-        self.open(self.staging.join(format!("part-00000-{}_00000.c000{}", self.job, self.extension())))?.finish()
+        self.open(self.staging.path().join(format!("part-00000-{}_00000.c000{}", self.job, self.extension())))?.finish()
     }
 
     fn keyed_path(&self, index: usize, keys: &Keys, columns: &[ArrayRef], row: usize) -> Result<PathBuf> {
-        let mut folder = self.staging.clone();
+        let mut folder = self.staging.path().to_path_buf();
         for (name, column) in keys.partition_by.iter().zip(columns) {
             let values = column.as_string_view();
             folder.push(partition_folder(name, values.is_valid(row).then(|| values.value(row))));
@@ -149,12 +145,12 @@ impl FolderWriter {
     ///
     /// # Errors
     /// `Io`; `TableExists` when the name was taken meanwhile.
-    pub fn commit(mut self) -> Result<()> {
-        let success = self.staging.join("_SUCCESS");
+    pub fn commit(self) -> Result<()> {
+        let success = self.staging.path().join("_SUCCESS");
         File::create(&success).map_err(|e| at(&success, e))?;
         match (self.mode, self.target.exists()) {
             (SaveMode::Append, true) => {
-                move_files(&self.staging, &self.target)?;
+                move_files(self.staging.path(), &self.target)?;
                 return Ok(());
             }
             (SaveMode::Overwrite, true) if self.target.is_dir() => {
@@ -166,17 +162,8 @@ impl FolderWriter {
             }
             (_, false) => {}
         }
-        std::fs::rename(&self.staging, &self.target).map_err(|e| at(&self.target, e))?;
-        self.committed = true;
+        std::fs::rename(self.staging.path(), &self.target).map_err(|e| at(&self.target, e))?;
         Ok(())
-    }
-}
-
-impl Drop for FolderWriter {
-    fn drop(&mut self) {
-        if !self.committed {
-            let _ = std::fs::remove_dir_all(&self.staging);
-        }
     }
 }
 
