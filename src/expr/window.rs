@@ -72,6 +72,13 @@ impl Frame {
         Self { units: FrameUnits::Rows, start: FrameBound::UnboundedPreceding, end: FrameBound::CurrentRow }
     }
 
+    /// Whether it is the whole window partition of each row; without an ordering all rows are peers.
+    pub fn is_whole(&self, ordered: bool) -> bool {
+        let to_last =
+            self.end == FrameBound::UnboundedFollowing || !ordered && self.units == FrameUnits::Range && self.end == FrameBound::CurrentRow;
+        self.start == FrameBound::UnboundedPreceding && to_last
+    }
+
     /// The frame of a call that names none: up to the peers of the current row when ordered, else everything.
     pub fn default_for(ranking: bool, ordered: bool) -> Self {
         match (ranking, ordered) {

@@ -235,7 +235,7 @@ fn nested_loops() {
     check_joins("100KB", &joins("BROADCAST(l)", &one_key(500, 1), &one_key(500, 3), "l.id < r.id")[..4]);
 }
 
-/// Window partitions larger than memory, though not what the calls need of them.
+/// Window partitions larger than memory, with long rows.
 #[test]
 fn windows() {
     let rows = |key: &str| format!("(SELECT id, {key} AS k, concat(repeat('x', 400), id) AS t FROM range(8000))");
@@ -245,6 +245,58 @@ fn windows() {
         )
     });
     check_joins("2MB", &queries);
+}
+
+/// Window partitions of which not even the columns that calls need fit.
+#[test]
+fn windows_of_many_rows() {
+    let calls = [
+        "row_number() OVER w",
+        "rank() OVER w + dense_rank() OVER w",
+        "ntile(7) OVER w",
+        "percent_rank() OVER w * 1000 + cume_dist() OVER w",
+        "sum(id) OVER w",
+        "avg(id) OVER (PARTITION BY p) + count(*) OVER (PARTITION BY p)",
+        "sum(id) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 3 FOLLOWING)",
+        "sum(id) OVER (w ROWS BETWEEN 100 PRECEDING AND 50 FOLLOWING)",
+        "sum(id) OVER (w RANGE BETWEEN 2 PRECEDING AND CURRENT ROW)",
+        "length(max(t) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))",
+        "lag(id, 3, -1) OVER w + lead(id, 1000, -1) OVER w",
+        "first(id) OVER w + last(id) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)",
+        "stddev(id) OVER w",
+    ];
+    let results: Vec<String> = calls.iter().enumerate().map(|(i, call)| format!("{call} AS c{i}")).collect();
+    // Two runs of equal results at most places, and a place in the order.
+    let sums: Vec<String> = (0..calls.len()).map(|i| format!("sum(c{i}), sum(c{i} * (id % 97))")).collect();
+    let queries = ["id % 2", "7"].map(|key| {
+        format!(
+            "SELECT count(*), {} FROM (SELECT id, {} FROM (SELECT id, {key} AS p, id * 7919 % 10007 AS k, concat('a text of some length, number ', id) AS t FROM range(40000)) WINDOW w AS (PARTITION BY p ORDER BY k, id % 4))",
+            sums.join(", "),
+            results.join(", ")
+        )
+        .replace("(w RANGE", "(PARTITION BY p ORDER BY k RANGE")
+    });
+    check("2MB", &[("sql.shuffle.partitions", "2")], &queries.each_ref().map(String::as_str));
+}
+
+/// These see any row of the partition from any other.
+#[test]
+fn windows_that_need_all_rows_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    for mode in ["interpreted", "jit"] {
+        let limited = session(mode, "2MB", dir.path());
+        for call in [
+            "nth_value(t, 5) OVER (ORDER BY id)",
+            "max(t) OVER (ORDER BY id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)",
+            "lag(t, 100000) OVER (ORDER BY id)",
+        ] {
+            let sql = format!("SELECT max(m) FROM (SELECT {call} AS m FROM {ROWS})");
+            let error = answer_and_spill(&limited, &sql).0.err().unwrap_or_else(|| panic!("{mode}: {sql}"));
+            assert_eq!(error.class, ErrorClass::OutOfMemory, "{error}");
+            assert!(error.message.contains("Window"), "{error}");
+            assert_nothing_left(&limited, dir.path(), &sql);
+        }
+    }
 }
 
 #[test]

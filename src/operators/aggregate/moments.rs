@@ -185,17 +185,27 @@ impl Accumulator for Moments {
     }
 }
 
-/// The moments of each frame of rows. Frames that only grow at their end are not begun anew.
+/// The moments of each frame of rows, which begin with those of `before`. Frames that only grow at their end are not begun anew.
 ///
 /// # Errors
 /// `Internal` when the input is of another type.
-pub fn of_frames(source: Source, values: &ArrayRef, output: &DataType, frames: impl Iterator<Item = (usize, usize)>) -> Result<ArrayRef> {
+pub fn of_frames(
+    source: Source,
+    values: &ArrayRef,
+    output: &DataType,
+    frames: impl Iterator<Item = (usize, usize)>,
+    before: Option<&ArrayRef>,
+) -> Result<ArrayRef> {
     let fields = fields(output)?;
     let (input, higher) = (Input::new(source, values)?, is_higher(source, fields));
-    let (mut state, mut start, mut end, mut states) = (State::default(), 0, 0, vec![]);
+    let mut first = State::default();
+    if let Some(before) = before.filter(|b| b.is_valid(0)) {
+        Input::new(Source::States, before)?.columns.iter().zip(&mut first.0).for_each(|(c, v)| *v = c.value(0));
+    }
+    let (mut state, mut start, mut end, mut states) = (first, 0, 0, vec![]);
     for (s, e) in frames {
         if s != start || e < end {
-            (state, start, end) = (State::default(), s, s);
+            (state, start, end) = (first, s, s);
         }
         (end..e).filter(|row| input.nulls.is_none_or(|n| n.is_valid(*row))).for_each(|row| input.feed(&mut state, row, higher));
         end = end.max(e);

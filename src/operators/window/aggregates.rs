@@ -1,6 +1,6 @@
 //! Aggregates over frames.
 //!
-//! An aggregate is computed buffer by buffer, for all frames of a chunk at once. Exact sums and counts come from running totals:
+//! An aggregate is computed buffer by buffer, for all frames of a chunk at once (mostly one per row). Exact sums and counts come from running totals:
 //! a frame's sum is the difference of two of them. Double sums are not taken apart again: frames from the start of the partition
 //! use the running sum, others a tree of partial sums. Minimum and maximum keep the candidates of the moving frame in a queue.
 
@@ -13,7 +13,7 @@ use arrow::array::{
     make_comparator, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::{SortOptions, cast, nullif, take};
+use arrow::compute::{SortOptions, cast, concat, nullif, take};
 use arrow::datatypes::{DataType as ArrowType, Decimal64Type, Decimal128Type, Field, Int64Type};
 use arrow::row::{RowConverter, SortField};
 
@@ -23,16 +23,32 @@ use super::offset::{Seen, first_or_last};
 use crate::base::schema::arrow_schema;
 use crate::base::{DataType, Error, Result, Scalar, decimal};
 use crate::expr::aggregate::{Accumulate, Buffer, describe};
-use crate::expr::evaluate::{evaluate, normalise_floats, predicate, set_keys};
+use crate::expr::evaluate::{evaluate, normalise_floats, predicate, scalar, set_keys};
 use crate::expr::{AggregateExpr, AggregateFunction};
 use crate::operators::aggregate::moments;
 use crate::operators::stream::make_batch;
 
-/// The results of a call, one per row.
+/// What the rows of a window partition before a chunk came to, where all frames begin with the partition: the value of each buffer, as
+/// an array of one. Nothing before the first row.
+#[derive(Default)]
+pub struct Before(Vec<ArrayRef>);
+
+/// Whether frames that begin with their window partition can go on from [`Before`].
+///
+/// # Errors
+/// As for [`compute`].
+pub fn goes_on(call: &AggregateExpr) -> Result<bool> {
+    let listed = |b: &Buffer| matches!(b.update, Accumulate::CollectList | Accumulate::CollectSet);
+    Ok(!describe(call)?.buffers.iter().any(listed))
+}
+
+/// The results of a call, one per frame.
+///
+/// With `before` the frames, which all begin with the chunk, see the rows before it too; it is then told what the last frame came to.
 ///
 /// # Errors
 /// Those of evaluating the arguments; overflow of a sum; `Unsupported` for DISTINCT.
-pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<ArrayRef> {
+pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames, before: Option<&mut Before>) -> Result<ArrayRef> {
     if call.distinct {
         return Err(Error::unsupported("DISTINCT in a window function"));
     }
@@ -40,7 +56,7 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<A
     let first_argument = || call.args.first().ok_or_else(|| Error::internal("an aggregate call without an argument"));
     match call.function {
         AggregateFunction::First | AggregateFunction::FirstIgnoreNulls | AggregateFunction::Last | AggregateFunction::LastIgnoreNulls => {
-            return first_or_last(call.function, &evaluate(first_argument()?, &chunk.rows)?, filter.as_ref(), frames);
+            return picked(call.function, &evaluate(first_argument()?, &chunk.rows)?, filter.as_ref(), frames, before);
         }
         AggregateFunction::CollectList | AggregateFunction::CollectSet => {
             let values = masked(evaluate(first_argument()?, &chunk.rows)?, filter.as_ref())?;
@@ -87,12 +103,51 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames) -> Result<A
     }
     let description = describe(call)?;
     let mut columns = Vec::with_capacity(description.buffers.len());
-    for buffer in &description.buffers {
+    for (i, buffer) in description.buffers.iter().enumerate() {
         let input = masked(evaluate(&buffer.input, &chunk.rows)?, filter.as_ref())?;
-        columns.push(accumulate(buffer, &input, chunk, frames)?);
+        let earlier = before.as_ref().and_then(|b| b.0.get(i));
+        columns.push(match earlier {
+            None => accumulate(buffer, &input, chunk, frames, None)?,
+            Some(earlier) if matches!(buffer.update, Accumulate::Count | Accumulate::Sum) => {
+                let going_on = Buffer { init: scalar::from_array(earlier, 0)?, ..buffer.clone() };
+                accumulate(&going_on, &input, chunk, frames, None)?
+            }
+            Some(earlier) if matches!(buffer.update, Accumulate::Moments | Accumulate::PairMoments) => {
+                accumulate(buffer, &input, chunk, frames, Some(earlier))?
+            }
+            Some(earlier) => accumulate(buffer, &concat(&[earlier, &input])?, chunk, &frames.after_one_more(), None)?,
+        });
     }
-    let buffers = make_batch(&arrow_schema(&description.attributes), columns, chunk.num_rows())?;
+    if let Some(before) = before {
+        before.0 = columns.iter().map(|c| c.slice(frames.starts.len() - 1, 1)).collect();
+    }
+    let buffers = make_batch(&arrow_schema(&description.attributes), columns, frames.starts.len())?;
     evaluate(&description.finish.bind(&description.attributes)?, &buffers)
+}
+
+/// First and last values.
+fn picked(
+    function: AggregateFunction,
+    values: &ArrayRef,
+    filter: Option<&BooleanArray>,
+    frames: &Frames,
+    before: Option<&mut Before>,
+) -> Result<ArrayRef> {
+    let Some(before) = before else { return first_or_last(function, values, filter, frames) };
+    if let [earlier] = &before.0[..] {
+        let filter = filter.map(|f| concat(&[&BooleanArray::from(vec![true]), f])).transpose()?;
+        let filter = filter.as_ref().map(|f| f.as_boolean());
+        let column = first_or_last(function, &concat(&[earlier, values])?, filter, &frames.after_one_more())?;
+        before.0 = vec![column.slice(column.len() - 1, 1)];
+        return Ok(column);
+    }
+    let column = first_or_last(function, values, filter, frames)?;
+    let last = column.slice(column.len() - 1, 1);
+    let ignores_nulls = matches!(function, AggregateFunction::FirstIgnoreNulls | AggregateFunction::LastIgnoreNulls);
+    if if ignores_nulls { last.is_valid(0) } else { filter.is_none_or(|f| f.true_count() > 0) && !values.is_empty() } {
+        before.0 = vec![last];
+    }
+    Ok(column)
 }
 
 /// NULL where the filter does not admit the row.
@@ -103,7 +158,8 @@ fn masked(values: ArrayRef, filter: Option<&BooleanArray>) -> Result<ArrayRef> {
     })
 }
 
-fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames) -> Result<ArrayRef> {
+/// One value per frame; `before` is the value of moments that all frames begin with.
+fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames, before: Option<&ArrayRef>) -> Result<ArrayRef> {
     let seen = Seen::new(input.logical_nulls().map(|n| n.into_inner()), input.len());
     match buffer.update {
         Accumulate::Count => {
@@ -112,15 +168,16 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames)
                 .iter()
                 .zip(&frames.ends)
                 .map(|(&s, &e)| if s < e { seen.before(e as usize) - seen.before(s as usize) } else { 0 });
-            Ok(Arc::new(Int64Array::from_iter_values(counts.map(|c| c as i64))))
+            let init = buffer.init.as_i128().unwrap_or(0) as i64;
+            Ok(Arc::new(Int64Array::from_iter_values(counts.map(|c| init + c as i64))))
         }
         Accumulate::Sum => sum(buffer, input, &seen, chunk, frames),
-        Accumulate::Min => extreme(input, chunk, frames, Ordering::Less),
-        Accumulate::Max => extreme(input, chunk, frames, Ordering::Greater),
+        Accumulate::Min => extreme(input, frames, Ordering::Less),
+        Accumulate::Max => extreme(input, frames, Ordering::Greater),
         Accumulate::CollectList => collect(input, frames, false),
         Accumulate::CollectSet => collect(input, frames, true),
-        Accumulate::Moments => moments::of_frames(moments::Source::Values, input, &buffer.data_type.to_arrow(), frames.ranges()),
-        Accumulate::PairMoments => moments::of_frames(moments::Source::Pairs, input, &buffer.data_type.to_arrow(), frames.ranges()),
+        Accumulate::Moments => moments::of_frames(moments::Source::Values, input, &buffer.data_type.to_arrow(), frames.ranges(), before),
+        Accumulate::PairMoments => moments::of_frames(moments::Source::Pairs, input, &buffer.data_type.to_arrow(), frames.ranges(), before),
         Accumulate::BitAnd | Accumulate::BitOr | Accumulate::BitXor => bits(buffer.update, input, frames),
         Accumulate::BloomFilter { .. }
         | Accumulate::BitmapOr
@@ -152,9 +209,7 @@ fn sum(buffer: &Buffer, input: &ArrayRef, seen: &Seen, chunk: &Chunk, frames: &F
                 _ => 0.0,
             };
             let input = cast(input, &ArrowType::Float64)?;
-            let sums = double_sums(input.as_primitive(), chunk, frames);
-            let sums = sums.into_iter().map(|s| s + init).collect::<Vec<f64>>();
-            let sums = Float64Array::new(sums.into(), nulls);
+            let sums = Float64Array::new(double_sums(input.as_primitive(), init, chunk, frames).into(), nulls);
             Ok(if buffer.data_type == DataType::Float {
                 Arc::new(sums.unary::<_, arrow::datatypes::Float32Type>(|v| v as f32)) as ArrayRef
             } else {
@@ -216,19 +271,20 @@ fn exact_sums(input: &ArrayRef, frames: &Frames) -> Result<Vec<i128>> {
     Ok(frames.starts.iter().zip(&frames.ends).map(difference).collect())
 }
 
-fn double_sums(input: &Float64Array, chunk: &Chunk, frames: &Frames) -> Vec<f64> {
+/// Sums that begin with `init`.
+fn double_sums(input: &Float64Array, init: f64, chunk: &Chunk, frames: &Frames) -> Vec<f64> {
     let value = |row: usize| if input.is_valid(row) { input.value(row) } else { 0.0 };
     let rows = input.len();
     if frames.from_first {
         let mut running = Vec::with_capacity(rows);
         for p in &chunk.partitions {
-            let mut total = 0.0;
+            let mut total = init;
             running.extend(p.clone().map(|row| {
                 total += value(row);
                 total
             }));
         }
-        return frames.starts.iter().zip(&frames.ends).map(|(&s, &e)| if s < e { running[e as usize - 1] } else { 0.0 }).collect();
+        return frames.starts.iter().zip(&frames.ends).map(|(&s, &e)| if s < e { running[e as usize - 1] } else { init }).collect();
     }
     // A segment tree: node `i` holds the sum of nodes `2i` and `2i + 1`; the leaves follow from `rows` on.
     let mut tree = vec![0.0; 2 * rows];
@@ -236,7 +292,7 @@ fn double_sums(input: &Float64Array, chunk: &Chunk, frames: &Frames) -> Vec<f64>
     (1..rows).rev().for_each(|i| tree[i] = tree[2 * i] + tree[2 * i + 1]);
     let sum = |(&start, &end): (&u32, &u32)| {
         if start >= end {
-            return 0.0;
+            return init;
         }
         let (mut low, mut high) = (start as usize + rows, end as usize + rows);
         let (mut left, mut right) = (0.0, 0.0);
@@ -251,46 +307,42 @@ fn double_sums(input: &Float64Array, chunk: &Chunk, frames: &Frames) -> Vec<f64>
             }
             (low, high) = (low / 2, high / 2);
         }
-        left + right
+        init + (left + right)
     };
     frames.starts.iter().zip(&frames.ends).map(sum).collect()
 }
 
 /// The least (`Less`) or greatest (`Greater`) value of each frame.
-fn extreme(input: &ArrayRef, chunk: &Chunk, frames: &Frames, wanted: Ordering) -> Result<ArrayRef> {
+fn extreme(input: &ArrayRef, frames: &Frames, wanted: Ordering) -> Result<ArrayRef> {
     if *input.data_type() == ArrowType::Null {
-        return Ok(new_null_array(input.data_type(), input.len()));
+        return Ok(new_null_array(input.data_type(), frames.starts.len()));
     }
     let compared = normalise_floats(input)?;
     let compare = make_comparator(&compared, &compared, SortOptions::default())?;
     let nulls = input.logical_nulls();
-    let mut rows: Vec<Option<u32>> = Vec::with_capacity(input.len());
+    let mut rows: Vec<Option<u32>> = Vec::with_capacity(frames.starts.len());
     // Rows of the frame that can still be the answer: each is better than those behind it.
     let mut queue: VecDeque<u32> = VecDeque::new();
-    for p in &chunk.partitions {
-        queue.clear();
-        let mut next = p.start;
-        for row in p.clone() {
-            let (start, end) = (frames.starts[row], frames.ends[row] as usize);
-            while next < end {
-                if nulls.as_ref().is_none_or(|n| n.is_valid(next)) {
-                    while queue.back().is_some_and(|&b| compare(next, b as usize) == wanted) {
-                        queue.pop_back();
-                    }
-                    queue.push_back(next as u32);
+    let mut next = 0;
+    for (&start, &end) in frames.starts.iter().zip(&frames.ends) {
+        while next < end as usize {
+            if nulls.as_ref().is_none_or(|n| n.is_valid(next)) {
+                while queue.back().is_some_and(|&b| compare(next, b as usize) == wanted) {
+                    queue.pop_back();
                 }
-                next += 1;
+                queue.push_back(next as u32);
             }
-            while queue.front().is_some_and(|&f| f < start) {
-                queue.pop_front();
-            }
-            rows.push(queue.front().copied());
+            next += 1;
         }
+        while queue.front().is_some_and(|&f| f < start) {
+            queue.pop_front();
+        }
+        rows.push(queue.front().copied());
     }
     Ok(take(input, &UInt32Array::from(rows), None)?)
 }
 
-/// And, or, exclusive or of the bits of each frame's integers.
+/// And, or, exclusive or of the bits of each frame's integers. Frames that only grow at their end are not begun anew.
 fn bits(primitive: Accumulate, input: &ArrayRef, frames: &Frames) -> Result<ArrayRef> {
     let longs = cast(input, &ArrowType::Int64)?;
     let longs = longs.as_primitive::<Int64Type>();
@@ -299,7 +351,15 @@ fn bits(primitive: Accumulate, input: &ArrayRef, frames: &Frames) -> Result<Arra
         Accumulate::BitOr => a | b,
         _ => a ^ b,
     };
-    let of = |(start, end): (usize, usize)| (start..end).filter(|r| longs.is_valid(*r)).map(|r| longs.value(r)).reduce(combine);
+    let (mut start, mut end, mut value) = (0, 0, None);
+    let of = |(s, e): (usize, usize)| {
+        if s != start || e < end {
+            (start, end, value) = (s, s, None);
+        }
+        value = value.into_iter().chain((end..e).filter(|r| longs.is_valid(*r)).map(|r| longs.value(r))).reduce(combine);
+        end = end.max(e);
+        value
+    };
     Ok(cast(&frames.ranges().map(of).collect::<Int64Array>(), input.data_type())?)
 }
 

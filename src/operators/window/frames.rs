@@ -14,7 +14,8 @@ use crate::expr::{Frame, FrameBound, FrameUnits, SortOrder};
 
 const MICROS_PER_DAY: i128 = 86_400_000_000;
 
-/// The rows `starts[i]..ends[i]` of row `i`, empty where not `starts[i] < ends[i]`. Within a window partition both grow or stay.
+/// The rows `starts[i]..ends[i]` of row `i`, empty where not `starts[i] < ends[i]`. Both grow or stay.
+#[derive(Clone)]
 pub struct Frames {
     pub starts: Vec<u32>,
     pub ends: Vec<u32>,
@@ -26,6 +27,23 @@ impl Frames {
     /// First row and the one past the last, per row; nothing where the frame is empty.
     pub fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
         self.starts.iter().zip(&self.ends).map(|(s, e)| (*s as usize, (*e).max(*s) as usize))
+    }
+
+    /// One frame per window partition: all of it.
+    pub fn of_partitions(partitions: &[Range<usize>]) -> Self {
+        let starts = partitions.iter().map(|p| p.start as u32).collect();
+        Self { starts, ends: partitions.iter().map(|p| p.end as u32).collect(), from_first: true }
+    }
+
+    /// The same frames, each with one more row that stands before all.
+    pub fn after_one_more(&self) -> Self {
+        let ends = self.ends.iter().map(|e| e + 1).collect();
+        Self { starts: self.starts.clone(), ends, from_first: self.from_first }
+    }
+
+    /// Those of the rows alone.
+    pub fn of_rows(&self, rows: Range<usize>) -> Self {
+        Self { starts: self.starts[rows.clone()].to_vec(), ends: self.ends[rows].to_vec(), from_first: self.from_first }
     }
 }
 
@@ -63,7 +81,9 @@ fn edge(bound: &FrameBound, units: FrameUnits, edge: Edge, chunk: &Chunk, order_
     Ok(out)
 }
 
-fn row_count(n: &Scalar) -> Result<i64> {
+/// # Errors
+/// `Internal` when the bound is no whole number.
+pub fn row_count(n: &Scalar) -> Result<i64> {
     let count = n.as_i128().ok_or_else(|| Error::internal("a ROWS frame needs a whole number of rows"))?;
     Ok(count.clamp(i128::from(i32::MIN), i128::from(u32::MAX)) as i64)
 }

@@ -1,16 +1,19 @@
 //! Interpreted face: whole window partitions are gathered into chunks, and each call is computed over a chunk at once.
 //!
-//! Of a window partition that does not fit memory, only the columns that calls need are gathered; its rows are set aside and get their
-//! results as they come back.
+//! Rows of a window partition that does not fit memory are set aside and get their results as they come back ([`Passes`]).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 
-use super::frames::frames;
+use super::frames::{Frames, frames};
 use super::groups::{Chunk, continues, equal_runs};
+use super::passes::Passes;
+use super::ranking::Place;
 use super::{Window, aggregates, offset, ranking};
 use crate::base::schema::arrow_schema;
 use crate::base::{Attribute, Error, Result};
@@ -19,7 +22,6 @@ use crate::expr::{Expr, SortOrder, WindowExpr, WindowFunction};
 use crate::operators::SparkPlan;
 use crate::operators::execute::{bind_all, bind_orders};
 use crate::operators::stream::{batch_stream, concat, make_batch};
-use crate::rdd::size::compacted;
 use crate::rdd::{BatchStream, MapWriter, QueryContext, Rdd, Reservation, data_size};
 
 /// A chunk has at least so many batches' worth of rows, where there are any.
@@ -34,18 +36,18 @@ struct Shared {
     calls: Calls,
     /// Columns of the child that calls need, and the calls bound to them alone.
     needed: Vec<usize>,
-    narrow: Calls,
+    narrow: Arc<Calls>,
     schema: SchemaRef,
     batch_size: usize,
     node: u64,
 }
 
 /// The calls, bound to columns.
-struct Calls {
-    calls: Vec<Expr>,
+pub struct Calls {
+    pub calls: Vec<Expr>,
     partition_by: Vec<Expr>,
-    order_by: Vec<SortOrder>,
-    input_schema: SchemaRef,
+    pub order_by: Vec<SortOrder>,
+    pub input_schema: SchemaRef,
 }
 
 impl Window {
@@ -53,21 +55,13 @@ impl Window {
     /// Those of the child and of binding expressions.
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let input = plan.child().output();
-        let bound = |input: &[Attribute]| -> Result<Calls> {
-            Ok(Calls {
-                calls: bind_all(&self.calls, input, context)?,
-                partition_by: bind_all(&self.partition_by, input, context)?,
-                order_by: bind_orders(&self.order_by, input, context)?,
-                input_schema: arrow_schema(input),
-            })
-        };
         let exprs = self.calls.iter().chain(&self.partition_by).chain(self.order_by.iter().map(|o| &o.expr));
         let used: BTreeSet<_> = exprs.flat_map(|e| e.references()).collect();
         let needed: Vec<usize> = (0..input.len()).filter(|i| used.contains(&input[*i].id)).collect();
         let narrow: Vec<Attribute> = needed.iter().map(|i| input[*i].clone()).collect();
         let shared = Arc::new(Shared {
-            calls: bound(&input)?,
-            narrow: bound(&narrow)?,
+            calls: self.bound(&input, context)?,
+            narrow: Arc::new(self.bound(&narrow, context)?),
             needed,
             schema: arrow_schema(&plan.output()),
             batch_size: context.settings.batch_size(),
@@ -87,29 +81,81 @@ impl Window {
             Ok(Box::new(chunks.flat_map(|chunk| chunk.unwrap_or_else(|e| Box::new(std::iter::once(Err(e)))))))
         }))
     }
+
+    /// # Errors
+    /// Those of binding expressions.
+    pub fn bound(&self, input: &[Attribute], context: &QueryContext) -> Result<Calls> {
+        Ok(Calls {
+            calls: bind_all(&self.calls, input, context)?,
+            partition_by: bind_all(&self.partition_by, input, context)?,
+            order_by: bind_orders(&self.order_by, input, context)?,
+            input_schema: arrow_schema(input),
+        })
+    }
 }
 
 impl Calls {
     /// The columns of all calls over a chunk.
-    fn compute(&self, batch: RecordBatch) -> Result<Vec<ArrayRef>> {
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub fn compute(&self, batch: RecordBatch) -> Result<Vec<ArrayRef>> {
         let partition_keys = evaluate_all(&self.partition_by, &batch)?;
         let order_keys = evaluate_all(&self.order_by.iter().map(|o| o.expr.clone()).collect::<Vec<_>>(), &batch)?;
         let chunk = Chunk::new(batch, &partition_keys, order_keys)?;
-        self.calls.iter().map(|call| self.call(call, &chunk)).collect()
+        self.calls.iter().map(|call| self.call(window_call(call)?, &chunk)).collect()
     }
 
-    fn call(&self, call: &Expr, chunk: &Chunk) -> Result<ArrayRef> {
-        let Expr::Window(call) = call.unaliased() else {
-            return Err(Error::internal("a window operator computes window calls only"));
-        };
-        let WindowExpr { function, frame, .. } = call.as_ref();
+    /// The column of a call over a chunk.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn call(&self, call: &WindowExpr, chunk: &Chunk) -> Result<ArrayRef> {
+        let WindowExpr { function, frame, .. } = call;
         match function {
-            WindowFunction::Aggregate(aggregate) => aggregates::compute(aggregate, chunk, &frames(frame, chunk, &self.order_by)?),
-            WindowFunction::Ranking { function, args, ignore_nulls } => match ranking::compute(*function, args, chunk)? {
+            WindowFunction::Aggregate(aggregate) if frame.is_whole(!self.order_by.is_empty()) => {
+                let results = aggregates::compute(aggregate, chunk, &Frames::of_partitions(&chunk.partitions), None)?;
+                let partitions = chunk.partitions.iter().enumerate();
+                let indices: UInt32Array = partitions.flat_map(|(i, p)| std::iter::repeat_n(i as u32, p.len())).collect();
+                Ok(take(&results, &indices, None)?)
+            }
+            WindowFunction::Aggregate(aggregate) => aggregates::compute(aggregate, chunk, &self.frames(call, chunk)?, None),
+            WindowFunction::Ranking { function, args, ignore_nulls } => match ranking::compute(*function, args, chunk, Place::default())? {
                 Some(column) => Ok(column),
-                None => offset::compute(*function, args, *ignore_nulls, chunk, || frames(frame, chunk, &self.order_by)),
+                None => offset::compute(*function, args, *ignore_nulls, chunk, || self.frames(call, chunk)),
             },
         }
+    }
+
+    /// The frames of a call's rows.
+    ///
+    /// # Errors
+    /// As for [`frames`].
+    pub fn frames(&self, call: &WindowExpr, chunk: &Chunk) -> Result<Frames> {
+        frames(&call.frame, chunk, &self.order_by)
+    }
+
+    /// Of the column of a call over a chunk, the part for `rows`, whose frames are among `frames`.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn part(&self, call: &WindowExpr, chunk: &Chunk, frames: &Frames, rows: Range<usize>) -> Result<ArrayRef> {
+        match &call.function {
+            WindowFunction::Aggregate(aggregate) => aggregates::compute(aggregate, chunk, &frames.of_rows(rows), None),
+            WindowFunction::Ranking { function, args, ignore_nulls } => {
+                let column = offset::compute(*function, args, *ignore_nulls, chunk, || Ok(frames.clone()))?;
+                Ok(column.slice(rows.start, rows.len()))
+            }
+        }
+    }
+}
+
+/// # Errors
+/// `Internal` for other expressions.
+pub fn window_call(call: &Expr) -> Result<&WindowExpr> {
+    match call.unaliased() {
+        Expr::Window(call) => Ok(call),
+        _ => Err(Error::internal("a window operator computes window calls only")),
     }
 }
 
@@ -138,7 +184,8 @@ struct Chunks {
     ended: bool,
 }
 
-fn held_bytes(batch: &RecordBatch) -> usize {
+/// What rows cost, their results included.
+pub fn held_bytes(batch: &RecordBatch) -> usize {
     2 * data_size(batch) + ROW_BYTES * batch.num_rows()
 }
 
@@ -190,9 +237,7 @@ impl Chunks {
     fn large(&mut self, first: RecordBatch) -> Result<BatchStream> {
         let shared = self.shared.clone();
         self.memory.free();
-        let mut memory = self.query.spillable(shared.node, "Window");
         let mut aside = MapWriter::new(1, shared.node, &self.query);
-        let mut narrow = vec![];
         let key = evaluate_all(&shared.calls.partition_by, &first.slice(0, 1))?;
         let mut next = Some(first);
         while let Some(batch) = next.take() {
@@ -200,16 +245,7 @@ impl Chunks {
             let same = batch.num_rows() > 0 && continues(&key, &keys)?;
             let rows = if same { equal_runs(&keys, batch.num_rows())?[0].end } else { 0 };
             if rows > 0 {
-                let of_partition = batch.slice(0, rows);
-                let needed = compacted(&of_partition.project(&shared.needed)?)?;
-                let bytes = held_bytes(&needed);
-                if !memory.try_grow(bytes)? {
-                    // What calls need cannot be done without.
-                    aside.spill()?;
-                    memory.force(bytes);
-                }
-                narrow.push(needed);
-                aside.push(0, of_partition)?;
+                aside.push(0, batch.slice(0, rows))?;
             }
             if rows < batch.num_rows() {
                 self.pending.push(batch.slice(rows, batch.num_rows() - rows));
@@ -218,15 +254,12 @@ impl Chunks {
                 self.ended = next.is_none();
             }
         }
-        let columns = shared.narrow.compute(concat(Box::new(narrow.into_iter().map(Ok)), &shared.narrow.input_schema)?)?;
-        memory.try_resize(columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>().min(memory.size()))?;
-        let mut at = 0;
-        let rows = aside.finish().read(0).map(move |batch| {
+        let aside = aside.finish();
+        let mut passes = Passes::new(&shared.narrow, &shared.needed, &aside, || self.query.fixed(shared.node, "Window"))?;
+        Ok(Box::new(aside.read(0).map(move |batch| {
             let batch = batch?;
-            let from = at;
-            at += batch.num_rows();
-            shared.with_columns(&batch, columns.iter().map(|c| c.slice(from, batch.num_rows())).collect())
-        });
-        Ok(memory.while_read(rows))
+            let columns = passes.next(batch.num_rows())?;
+            shared.with_columns(&batch, columns)
+        })))
     }
 }

@@ -5,6 +5,7 @@ mod frames;
 pub(super) mod groups;
 mod interpret;
 mod offset;
+mod passes;
 mod ranking;
 #[cfg(test)]
 mod tests;

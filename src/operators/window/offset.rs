@@ -31,8 +31,7 @@ pub fn compute(
         }
         return pick(&values, &seen, &frames()?, |first, _| first as i64 + n - 1);
     }
-    let distance = literal(args.get(1))?.unwrap_or(1);
-    let distance = if function == RankingFunction::Lag { -distance } else { distance };
+    let distance = distance(function, args)?;
     let mut rows: Vec<Option<u32>> = Vec::with_capacity(values.len());
     for p in &chunk.partitions {
         let (first, end) = (seen.before(p.start), seen.before(p.end));
@@ -59,6 +58,15 @@ pub fn compute(
         }
         _ => Ok(picked),
     }
+}
+
+/// How many rows after its own lead or lag looks; before it where negative.
+///
+/// # Errors
+/// As for [`literal`].
+pub fn distance(function: RankingFunction, args: &[Expr]) -> Result<i64> {
+    let distance = literal(args.get(1))?.unwrap_or(1);
+    Ok(if function == RankingFunction::Lag { -distance } else { distance })
 }
 
 /// First or last value of each frame among the rows that `filter` admits.

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int32Array, RecordBatch};
+
+use super::passes::Passes;
 use super::*;
 use crate::base::{DataType, Scalar};
 use crate::expr::window::RankingFunction;
 use crate::expr::{AggregateExpr, AggregateFunction, ComparisonOp, Frame, FrameBound, FrameUnits, WindowExpr, WindowFunction};
 use crate::operators::test_support::{call, local_table, run, test_context};
 use crate::operators::{Exchange, Operator, Partitioning, ShuffleOrigin, Sort};
+use crate::rdd::MapWriter;
 
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -249,6 +253,78 @@ fn window_calls_agree_with_their_definition() {
             for ((name, frame, by_hand), value) in checks.iter().zip(&row[4..]) {
                 let seen = frame_rows(frame, group, i, ascending);
                 assert_eq!(*value, by_hand(group, i, &seen), "{name}\nrow {i} of {group:?}");
+            }
+        }
+    }
+}
+
+/// A partition that was set aside gives what it gives in memory, whatever pieces it comes in.
+#[test]
+fn passes_agree_with_chunks() {
+    let mut random = Random(5);
+    let context = test_context(&[]);
+    for (round, keys) in [2, 6, 1000, 12].into_iter().enumerate() {
+        let input: Vec<Attribute> = ["id", "o", "v", "x"].map(|n| Attribute::new(n, DataType::Int, true)).to_vec();
+        let (id, key, v, x) = (&input[0], Expr::Attribute(input[1].clone()), &input[2], Expr::Attribute(input[3].clone()));
+        let ascending = round % 2 == 0;
+        let order_by = vec![if ascending { SortOrder::ascending(key) } else { SortOrder::descending(key) }];
+        let mut functions: Vec<WindowFunction> = cases(id, v).into_iter().map(|(function, _)| function).collect();
+        for (function, second) in [
+            (AggregateFunction::StddevSamp, None),
+            (AggregateFunction::Kurtosis, None),
+            (AggregateFunction::Corr, Some(x.clone())),
+            (AggregateFunction::MaxBy, Some(x.clone())),
+            (AggregateFunction::BitXor, None),
+            (AggregateFunction::TrySum, None),
+        ] {
+            let mut call = call(function, v);
+            call.args.extend(second);
+            functions.push(WindowFunction::Aggregate(call));
+        }
+        let mut frames = frames();
+        let (far, one) = (|n: i32| Scalar::Int(n), Scalar::Int(1));
+        for (start, end) in [
+            (FrameBound::UnboundedPreceding, FrameBound::Following(far(2))),
+            (FrameBound::UnboundedPreceding, FrameBound::Preceding(far(200))),
+            (FrameBound::UnboundedPreceding, FrameBound::Following(far(200))),
+            (FrameBound::Preceding(far(200)), FrameBound::Following(one)),
+        ] {
+            frames.push(Frame { units: FrameUnits::Rows, start, end });
+        }
+        let calls = frames.iter().flat_map(|frame| {
+            functions.iter().map(|function| {
+                let call =
+                    WindowExpr { function: function.clone(), partition_by: vec![], order_by: order_by.clone(), frame: frame.clone() };
+                Expr::Alias { expr: Box::new(Expr::Window(Box::new(call))), name: "w".into(), id: crate::base::ExprId::next() }
+            })
+        });
+        for order_by in [order_by.clone(), vec![]] {
+            let range_needs_order = |call: &Expr| !order_by.is_empty() || !format!("{call:?}").contains("units: Range");
+            let calls: Vec<Expr> = calls.clone().filter(range_needs_order).collect();
+            let window = Window { calls, partition_by: vec![], order_by };
+            let calls = Arc::new(window.bound(&input, &context).unwrap());
+            let mut values: Vec<[Option<i32>; 4]> =
+                (0..100).map(|id| [Some(id), random.value(keys), random.value(9), random.value(50)]).collect();
+            values.sort_by(|a, b| if ascending { a[1].cmp(&b[1]) } else { b[1].cmp(&a[1]) });
+            let columns = (0..4).map(|c| Arc::new(values.iter().map(|r| r[c]).collect::<Int32Array>()) as ArrayRef).collect();
+            let rows = RecordBatch::try_new(calls.input_schema.clone(), columns).unwrap();
+            let expected = calls.compute(rows.clone()).unwrap();
+
+            let mut aside = MapWriter::new(1, 0, &context);
+            let mut at = 0;
+            while at < rows.num_rows() {
+                let piece = (1 + random.below(11) as usize).min(rows.num_rows() - at);
+                aside.push(0, rows.slice(at, piece)).unwrap();
+                at += piece;
+            }
+            let mut passes = Passes::new(&calls, &[0, 1, 2, 3], &aside.finish(), || context.fixed(0, "Window")).unwrap();
+            let mut at = 0;
+            while at < rows.num_rows() {
+                let piece = (1 + random.below(20) as usize).min(rows.num_rows() - at);
+                for ((found, expected), call) in passes.next(piece).unwrap().iter().zip(&expected).zip(&window.calls) {
+                    assert_eq!(**found, *expected.slice(at, piece), "row {at}: {call:?}");
+                }
+                at += piece;
             }
         }
     }
