@@ -72,9 +72,12 @@ impl Emitter<'_> {
             Some((_, Op::Filter(conjuncts))) => conjuncts.as_slice(),
             _ => &[],
         };
-        let (tested, rest): (Vec<&Expr>, Vec<&Expr>) = conjuncts.iter().partition(|c| !lazy(c) && !self.trivial(c, Some));
-        let whole = rest.iter().all(|c| self.trivial(c, Some));
+        // What stands behind a conjunct that can fail must not spare it a row.
+        let (sure, behind) = conjuncts.split_at(conjuncts.iter().take_while(|c| !c.can_fail()).count());
+        let (tested, mut rest): (Vec<&Expr>, Vec<&Expr>) = sure.iter().partition(|c| !lazy(c) && !self.trivial(c, Some));
         let heads: Vec<_> = rest.iter().filter_map(|c| head_tests(c)).collect();
+        rest.extend(behind);
+        let whole = rest.iter().all(|c| self.trivial(c, Some));
         let early = early_probes(emission, columns);
         if tested.is_empty() && heads.is_empty() && early.is_empty() {
             return Ok(None);

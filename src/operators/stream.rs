@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use crate::base::{Result, interrupt};
 pub use crate::datasource::make_batch;
 use crate::rdd::BatchStream;
+use crate::runtime::buffers::with_buffers_once;
 
 /// The same columns under another schema (other names).
 ///
@@ -67,7 +68,7 @@ pub fn gathered(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBat
     let column = |c: usize| {
         interrupt::check()?;
         let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(c).as_ref()).collect();
-        Ok(if parts.is_empty() { new_empty_array(schema.field(c).data_type()) } else { arrow::compute::concat(&parts)? })
+        Ok(if parts.is_empty() { new_empty_array(schema.field(c).data_type()) } else { with_buffers_once(arrow::compute::concat(&parts)?) })
     };
     let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
     make_batch(schema, columns, batches.iter().map(RecordBatch::num_rows).sum())

@@ -7,6 +7,7 @@ pub mod aggregate_table;
 pub mod arena;
 pub mod batch;
 pub mod bloom;
+pub mod buffers;
 pub mod hash;
 pub mod join_build;
 pub mod join_table;

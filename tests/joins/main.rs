@@ -5,6 +5,8 @@
 //! `WHOLESTAGE_JOINS_SEED`, or a fixed one. A failure names its seed.
 
 mod data;
+#[path = "../common/random.rs"]
+mod random;
 mod reference;
 
 use std::fmt::Write as _;
@@ -12,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use data::{KeyType, Random, Shape, Table, table};
+use data::{KeyType, Shape, Table, table};
+use random::Random;
 use reference::expected;
 use wholestage::api::Session;
 use wholestage::base::ErrorClass;

@@ -12,6 +12,7 @@ use arrow::datatypes::DataType as ArrowType;
 
 use super::value::Value;
 use crate::base::Result;
+use crate::runtime::buffers::with_buffers_once;
 
 /// Values for some rows of an input: `values[i]` belongs to row `rows[i]`.
 pub(super) struct Part {
@@ -93,6 +94,6 @@ pub(super) fn choose(mask: &BooleanArray, a: &Value, b: &Value) -> Result<ArrayR
     }
     Ok(downcast_primitive! {
         data_type => (helper),
-        _ => zip(mask, a, b)?
+        _ => with_buffers_once(zip(mask, a, b)?)
     })
 }

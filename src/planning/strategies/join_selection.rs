@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::warning::warn;
-use crate::base::{DataType, Error, Result, Scalar, settings};
+use crate::base::{DataType, Result, Scalar, settings};
 use crate::expr::{ComparisonOp, Expr};
 use crate::logical::statistics::{estimate, size_in_bytes};
 use crate::logical::{Join, JoinHintStrategy, JoinType, LogicalPlan};
@@ -20,7 +20,7 @@ const BROADCAST_SHARE: i64 = 16;
 /// Those of planning the inputs.
 pub fn plan(planner: &Planner, logical: &LogicalPlan) -> Result<Option<Arc<SparkPlan>>> {
     let LogicalPlan::Join(join) = logical else { return Ok(None) };
-    let operator = Selection::new(planner, join).choose()?;
+    let operator = Selection::new(planner, join).choose();
     Ok(Some(SparkPlan::new(operator, vec![planner.plan(&join.left)?, planner.plan(&join.right)?])))
 }
 
@@ -156,18 +156,15 @@ impl<'a> Selection<'a> {
         Self { planner, join, keys: EquiKeys::extract(join), sizes }
     }
 
-    fn choose(self) -> Result<Operator> {
+    fn choose(self) -> Operator {
         if self.join.join_type == JoinType::NullAwareAnti {
-            if !self.planner.settings.bool(&settings::OPTIMIZE_NULL_AWARE_ANTI_JOIN) {
-                return Ok(self.anti_with_null_test());
-            }
-            // Only a hash table that knows whether a NULL key was among its rows answers NOT IN.
-            if self.keys.left.len() == 1 && self.keys.residual.is_empty() {
-                return Ok(Operator::BroadcastHashJoin(self.hash_join(BuildSide::Right)));
-            }
-            return Err(Error::internal("a null-aware anti join needs exactly one equality"));
+            // Only a hash table that knows whether a NULL key was among its rows answers NOT IN; a constant is no key.
+            let hashed = self.planner.settings.bool(&settings::OPTIMIZE_NULL_AWARE_ANTI_JOIN)
+                && self.keys.left.len() == 1
+                && self.keys.residual.is_empty();
+            return if hashed { Operator::BroadcastHashJoin(self.hash_join(BuildSide::Right)) } else { self.anti_with_null_test() };
         }
-        if self.keys.left.is_empty() { Ok(self.without_keys()) } else { Ok(self.with_keys()) }
+        if self.keys.left.is_empty() { self.without_keys() } else { self.with_keys() }
     }
 
     fn with_keys(self) -> Operator {
