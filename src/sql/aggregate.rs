@@ -10,9 +10,9 @@ use super::grouping_sets::{cross, cube, expand, rollup};
 use super::order::{Organization, nth_item, ordinal};
 use super::scope::{At, Scope};
 use super::select_list::SelectList;
-use super::subquery::attach;
+use super::subquery::{PendingApply, attach};
 use super::window::prepare_calls;
-use crate::base::{Error, ErrorClass, ExprId, Result};
+use crate::base::{Attribute, Error, ErrorClass, ExprId, Result};
 use crate::expr::Expr;
 use crate::logical::{LogicalPlan, SubqueryKind};
 
@@ -105,18 +105,40 @@ impl GroupBinder<'_, '_, '_> {
             None => {
                 let mut own = Pending::default();
                 let aliases = Aliases::Fallback(&self.list.items);
-                let bound =
+                let mut bound =
                     ExprBinder::new(self.binder, &mut own, self.scope, Clause::plain("GROUP BY")).with_aliases(aliases).expression(e)?;
-                // Subqueries here are answered before grouping.
-                self.pending.below.append(&mut own.applies);
+                for apply in own.applies {
+                    match self.asked(&apply)? {
+                        Some(known) => {
+                            let answer = Expr::Attribute(apply.kind.output().clone());
+                            bound = bound.replace(&mut |e| if e == answer { Ok(Expr::Attribute(known.clone())) } else { Err(e) });
+                        }
+                        None => self.pending.below.push(apply),
+                    }
+                }
                 bound
             }
         };
+        // Subqueries here are answered before grouping.
+        let used = bound.references();
+        let (below, applies) = std::mem::take(&mut self.pending.applies).into_iter().partition(|a| used.contains(&a.kind.output().id));
+        self.pending.applies = applies;
+        self.pending.below.extend::<Vec<_>>(below);
         if bound.has_aggregate() || bound.has_window() {
             let message = format!("GROUP BY refers to `{bound}`, which contains an aggregate or window function.");
             return Err(Error::new(ErrorClass::InvalidGrouping, message)).at(e);
         }
         Ok(self.grouping.position(bound))
+    }
+
+    /// The answer to the same question in the select list.
+    fn asked(&self, apply: &PendingApply) -> Result<Option<Attribute>> {
+        for known in self.pending.applies.iter().chain(&self.pending.below) {
+            if apply.asks_as(known, &self.scope, &self.binder.subqueries)? {
+                return Ok(Some(known.kind.output().clone()));
+            }
+        }
+        Ok(None)
     }
 
     fn parts(&mut self, parts: &[Vec<ast::Expr>]) -> Result<Vec<Vec<usize>>> {

@@ -4,10 +4,10 @@ use sqlparser::ast;
 use std::collections::BTreeSet;
 
 use super::expr::ExprBinder;
-use super::scope::{At, Relation};
+use super::scope::{At, Relation, Scope};
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::{Expr, SubqueryId, coerce};
-use crate::logical::{Apply, LogicalPlan, SubqueryKind};
+use crate::logical::{Apply, Canonical, LogicalPlan, SubqueryKind};
 
 /// A subquery to be answered for each row of the clause's input.
 #[derive(Debug)]
@@ -24,6 +24,18 @@ impl PendingApply {
             ids.extend(values.iter().flat_map(Expr::references));
         }
         ids
+    }
+
+    /// Whether the other one has the same answers; of those that depend on several columns around them it is not known.
+    pub fn asks_as(&self, other: &Self, scope: &Scope, subqueries: &[(SubqueryId, LogicalPlan)]) -> Result<bool> {
+        let same_kind = match (&self.kind, &other.kind) {
+            (SubqueryKind::In { values: a, .. }, SubqueryKind::In { values: b, .. }) => a == b,
+            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        };
+        let outer = |plan| references(plan).into_iter().filter(|id| scope.contains(*id)).collect::<Vec<_>>();
+        let (a, b) = (outer(&self.subquery), outer(&other.subquery));
+        let known = same_kind && a == b && a.len() < 2;
+        Ok(known && Canonical::of(&self.subquery, subqueries)? == Canonical::of(&other.subquery, subqueries)?)
     }
 }
 

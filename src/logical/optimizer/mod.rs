@@ -137,6 +137,7 @@ pub static BATCHES: &[Batch] = &[
         fixed_point: true,
         rules: rules![
             constant_folding "ConstantFolding",
+            simplify_binary_comparison "SimplifyBinaryComparison",
             boolean_simplification "BooleanSimplification",
             combine_filters "CombineFilters",
         ],

@@ -1,6 +1,6 @@
-//! SimplifyBinaryComparison: a value compared with itself.
+//! SimplifyBinaryComparison: a value compared with itself, or with a truth value.
 
-use super::support::{boolean, transform_expressions};
+use super::support::{boolean, is_false, is_true, not, transform_expressions};
 use crate::base::{Result, Settings};
 use crate::expr::{ComparisonOp, Expr};
 use crate::logical::LogicalPlan;
@@ -17,6 +17,10 @@ pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
                     _ => Expr::Comparison { op, left, right },
                 }
             }
+            Expr::Comparison { op: ComparisonOp::Equal, left, right } if is_true(&right) => *left,
+            Expr::Comparison { op: ComparisonOp::Equal, left, right } if is_true(&left) => *right,
+            Expr::Comparison { op: ComparisonOp::Equal, left, right } if is_false(&right) => not(*left),
+            Expr::Comparison { op: ComparisonOp::Equal, left, right } if is_false(&left) => not(*right),
             other => other,
         })
     })
@@ -32,6 +36,9 @@ mod tests {
         let t = table("t", 10);
         let key = column(&t, "k");
         assert_rewrites(apply, filtered(t.clone(), equals(key.clone(), key.clone())), &filtered(t.clone(), boolean(true)));
+        let more = greater_than(key.clone(), column(&t, "a"));
+        assert_rewrites(apply, filtered(t.clone(), equals(more.clone(), boolean(true))), &filtered(t.clone(), more.clone()));
+        assert_rewrites(apply, filtered(t.clone(), equals(boolean(false), more.clone())), &filtered(t.clone(), not(more)));
         assert_rewrites(apply, filtered(t.clone(), greater_than(key.clone(), key)), &filtered(t, boolean(false)));
     }
 

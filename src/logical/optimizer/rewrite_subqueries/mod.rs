@@ -1,6 +1,7 @@
 //! RewriteSubqueries: every `Apply` becomes joins.
 //!
-//! EXISTS and IN that stand as conjuncts of a filter become semi and anti joins, elsewhere existence joins. A correlated scalar
+//! EXISTS and IN that stand as conjuncts of a filter become semi and anti joins, elsewhere existence joins. There an IN is never
+//! NULL, as in Spark: where SQL says so, both the IN and a NOT IN are false. A correlated scalar
 //! subquery becomes a left outer join if it gives at most one row per outer row, else a left single join, which checks that.
 //!
 //! Correlation is undone in one of two ways. [`pull_up`] moves correlated predicates up to the join where that is enough (Spark's
@@ -17,15 +18,69 @@ pub use domain::row_number;
 use std::collections::{BTreeSet, HashMap};
 
 use super::support::{
-    alias, alias_as, at_most_one_row, attribute, boolean, by_position, equal, filter, is_null, is_null_literal, join, null_boolean, or,
-    project,
+    alias, alias_as, at_most_one_row, attribute, boolean, by_position, equal, filter, is_null, is_null_literal, join, not, null_boolean,
+    or, project,
 };
+use super::{boolean_simplification, collapse_project, push_down_predicates};
 use crate::base::{Attribute, DataType, ExprId, Result, Settings};
 use crate::expr::Expr;
 use crate::logical::{JoinType, LogicalPlan, SubqueryKind};
 
-pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
-    rewrite(plan)
+pub fn apply(plan: LogicalPlan, settings: &Settings) -> Result<LogicalPlan> {
+    if !has_unknown_answers(&plan) {
+        return rewrite(plan, &BTreeSet::new());
+    }
+    // Whether an answer is asked for under NOT tells once expressions stand where they will stay.
+    let plan = push_down_predicates::apply(plan, settings)?;
+    let plan = boolean_simplification::apply(collapse_project::apply(plan, settings)?, settings)?;
+    let mut uses = Uses::default();
+    uses.of_plan(&plan);
+    let negated = uses.negated.difference(&uses.plain).copied().collect();
+    rewrite(plan, &negated)
+}
+
+/// Whether there is an IN whose answer SQL would have NULL in places.
+fn has_unknown_answers(plan: &LogicalPlan) -> bool {
+    let unknown = match plan {
+        LogicalPlan::Apply(a) => may_be_unknown(&a.kind, &a.subquery),
+        _ => false,
+    };
+    unknown || stacker::maybe_grow(64 * 1024, 1024 * 1024, || plan.children().into_iter().any(has_unknown_answers))
+}
+
+fn may_be_unknown(kind: &SubqueryKind, subquery: &LogicalPlan) -> bool {
+    let SubqueryKind::In { values, .. } = kind else { return false };
+    values.iter().any(Expr::nullable) || subquery.output().iter().any(|a| a.nullable)
+}
+
+/// How attributes are used: right under NOT, or otherwise.
+#[derive(Default)]
+struct Uses {
+    negated: BTreeSet<ExprId>,
+    plain: BTreeSet<ExprId>,
+}
+
+impl Uses {
+    fn of_plan(&mut self, plan: &LogicalPlan) {
+        // What is only passed on is not used.
+        let passed = |e: &Expr| matches!((plan, e), (LogicalPlan::Project { .. }, Expr::Attribute(_)));
+        plan.expressions().into_iter().filter(|e| !passed(e)).for_each(|e| self.of(e));
+        stacker::maybe_grow(64 * 1024, 1024 * 1024, || plan.children().into_iter().for_each(|c| self.of_plan(c)));
+    }
+
+    fn of(&mut self, e: &Expr) {
+        e.visit(&mut |e| match e {
+            Expr::Not(x) if let Expr::Attribute(a) = &**x => {
+                self.negated.insert(a.id);
+                false
+            }
+            Expr::Attribute(a) => {
+                self.plain.insert(a.id);
+                false
+            }
+            _ => true,
+        });
+    }
 }
 
 /// A subquery without references to outer attributes: its rows for an outer row are those of `plan` that satisfy `predicates`.
@@ -44,10 +99,10 @@ enum Usage {
     True,
     /// Keep the rows for which it is false.
     False,
-    /// The value; NULL may be replaced by false.
-    Match,
-    /// The value.
-    Value,
+    /// The value; false where it is unknown.
+    Found,
+    /// The value; true where it is unknown.
+    Possible,
 }
 
 struct PendingApply {
@@ -56,35 +111,72 @@ struct PendingApply {
     outer: Vec<Attribute>,
 }
 
-fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
+impl PendingApply {
+    /// The same question, answered in a column of that name.
+    fn asking(&self, answer: Attribute) -> Self {
+        let kind = match &self.kind {
+            SubqueryKind::Exists(_) => SubqueryKind::Exists(answer),
+            SubqueryKind::In { values, .. } => SubqueryKind::In { values: values.clone(), output: answer },
+            SubqueryKind::Scalar(_) => SubqueryKind::Scalar(answer),
+        };
+        Self { subquery: self.subquery.clone(), kind, outer: self.outer.clone() }
+    }
+}
+
+/// `negated` are the answers that are asked for under NOT alone.
+fn rewrite(plan: LogicalPlan, negated: &BTreeSet<ExprId>) -> Result<LogicalPlan> {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, || match plan {
-        LogicalPlan::Filter { condition, input } if matches!(*input, LogicalPlan::Apply(_)) => rewrite_filter(condition, *input),
+        LogicalPlan::Filter { condition, input } if matches!(*input, LogicalPlan::Apply(_)) => rewrite_filter(condition, *input, negated),
         LogicalPlan::Apply(a) => {
-            let apply = PendingApply { subquery: rewrite(*a.subquery)?, kind: a.kind, outer: a.outer };
-            to_join(rewrite(*a.input)?, apply, Usage::Value)
+            let apply = PendingApply { subquery: rewrite(*a.subquery, negated)?, kind: a.kind, outer: a.outer };
+            let usage = if negated.contains(&apply.kind.output().id) { Usage::Possible } else { Usage::Found };
+            to_join(rewrite(*a.input, negated)?, apply, usage)
         }
-        other => other.map_children(&mut rewrite),
+        other => other.map_children(&mut |child| rewrite(child, negated)),
     })
 }
 
 /// A filter over a chain of applies: those whose answer is a conjunct become semi or anti joins and leave a constant behind.
-fn rewrite_filter(condition: Expr, mut input: LogicalPlan) -> Result<LogicalPlan> {
+fn rewrite_filter(condition: Expr, mut input: LogicalPlan, negated: &BTreeSet<ExprId>) -> Result<LogicalPlan> {
     let output = input.output();
     let mut chain = vec![];
     while let LogicalPlan::Apply(a) = input {
-        chain.push(PendingApply { subquery: rewrite(*a.subquery)?, kind: a.kind, outer: a.outer });
+        chain.push(PendingApply { subquery: rewrite(*a.subquery, negated)?, kind: a.kind, outer: a.outer });
         input = *a.input;
     }
-    let mut plan = rewrite(input)?;
+    let mut plan = rewrite(input, negated)?;
     let mut conjuncts = condition.split_conjunction();
     let mut decided: HashMap<ExprId, Expr> = HashMap::new();
+    // Whether there are columns for the filter alone.
+    let mut extra = false;
     while let Some(apply) = chain.pop() {
         let answer = apply.kind.output().clone();
         let used_by_later = chain.iter().any(|later| {
             later.outer.contains(&answer)
                 || matches!(&later.kind, SubqueryKind::In { values, .. } if values.iter().any(|v| v.references().contains(&answer.id)))
         });
-        let usage = if used_by_later { Usage::Value } else { usage_of(&answer, &apply.kind, &conjuncts) };
+        let usage = match negated.contains(&answer.id) {
+            true if used_by_later => Usage::Possible,
+            _ if used_by_later => Usage::Found,
+            negated => usage_of(&answer, &apply.kind, &conjuncts, negated),
+        };
+        if usage == Usage::Found && may_be_unknown(&apply.kind, &apply.subquery) {
+            // Where it is asked for under NOT as well it is a question of its own.
+            let possible = answer.fresh();
+            let mut asked = false;
+            let mut rename = |e: Expr| match e {
+                Expr::Not(x) if *x == attribute(&answer) => {
+                    asked = true;
+                    Ok(not(attribute(&possible)))
+                }
+                other => Err(other),
+            };
+            conjuncts = conjuncts.into_iter().map(|c| c.replace(&mut rename)).collect();
+            if asked {
+                plan = to_join(plan, apply.asking(possible), Usage::Possible)?;
+                extra = true;
+            }
+        }
         if matches!(usage, Usage::True | Usage::False) {
             conjuncts.retain(|c| !c.references().contains(&answer.id));
             decided.insert(answer.id, boolean(usage == Usage::True));
@@ -92,33 +184,24 @@ fn rewrite_filter(condition: Expr, mut input: LogicalPlan) -> Result<LogicalPlan
         plan = to_join(plan, apply, usage)?;
     }
     let plan = filter(conjuncts, plan);
-    if decided.is_empty() {
+    if decided.is_empty() && !extra {
         return Ok(plan);
     }
     let list = output.iter().map(|a| decided.get(&a.id).map_or_else(|| attribute(a), |value| alias_as(value.clone(), a))).collect();
     Ok(project(list, plan))
 }
 
-fn usage_of(answer: &Attribute, kind: &SubqueryKind, conjuncts: &[Expr]) -> Usage {
+fn usage_of(answer: &Attribute, kind: &SubqueryKind, conjuncts: &[Expr], negated: bool) -> Usage {
     if matches!(kind, SubqueryKind::Scalar(_)) {
-        return Usage::Value;
+        return Usage::Found;
     }
     let is_answer = |e: &Expr| matches!(e, Expr::Attribute(a) if a == answer);
     let users: Vec<&Expr> = conjuncts.iter().filter(|c| c.references().contains(&answer.id)).collect();
     match users.as_slice() {
         [e] if is_answer(e) => Usage::True,
         [Expr::Not(e)] if is_answer(e) => Usage::False,
-        users if users.iter().all(|e| only_as_condition(e, answer)) => Usage::Match,
-        _ => Usage::Value,
-    }
-}
-
-/// Whether `answer` occurs under AND and OR alone, where a filter takes NULL for false.
-fn only_as_condition(e: &Expr, answer: &Attribute) -> bool {
-    match e {
-        Expr::And(l, r) | Expr::Or(l, r) => only_as_condition(l, answer) && only_as_condition(r, answer),
-        Expr::Attribute(_) => true,
-        other => !other.references().contains(&answer.id),
+        _ if negated => Usage::Possible,
+        _ => Usage::Found,
     }
 }
 
@@ -139,7 +222,7 @@ fn exists_to_join(input: LogicalPlan, subquery: LogicalPlan, outer: &[Attribute]
         return Ok(match usage {
             Usage::True => input,
             Usage::False => filter(vec![boolean(false)], input),
-            Usage::Match | Usage::Value => with_column(input, boolean(true), &answer),
+            Usage::Found | Usage::Possible => with_column(input, boolean(true), &answer),
         });
     }
     let mut sub = decorrelate(rows, outer, &input, false)?;
@@ -149,7 +232,7 @@ fn exists_to_join(input: LogicalPlan, subquery: LogicalPlan, outer: &[Attribute]
     let join_type = match usage {
         Usage::True => JoinType::LeftSemi,
         Usage::False => JoinType::LeftAnti,
-        Usage::Match | Usage::Value => JoinType::Existence(answer.with_nullable(false)),
+        Usage::Found | Usage::Possible => JoinType::Existence(answer.with_nullable(false)),
     };
     Ok(join(input, sub.plan, join_type, sub.predicates))
 }
@@ -203,7 +286,7 @@ fn in_to_join(
             let condition = found(&sub);
             join(input, sub.plan, JoinType::LeftAnti, condition)
         }
-        Usage::False if pairs.len() == 1 && sub.predicates.is_empty() => {
+        Usage::False if pairs.len() == 1 && sub.predicates.is_empty() && !is_null_literal(&pairs[0].0) => {
             let condition = found(&sub);
             join(input, sub.plan, JoinType::NullAwareAnti, condition)
         }
@@ -211,22 +294,16 @@ fn in_to_join(
             let condition = not_refuted(&sub);
             join(input, sub.plan, JoinType::LeftAnti, condition)
         }
-        Usage::Value if nullable => {
-            let is_found = Attribute::new("found", DataType::Boolean, false);
-            let is_possible = Attribute::new("possible", DataType::Boolean, false);
-            let plan = join(input, sub.plan.clone(), JoinType::Existence(is_found.clone()), found(&sub));
-            let condition = not_refuted(&sub);
-            let plan = join(plan, sub.plan, JoinType::Existence(is_possible.clone()), condition);
-            let value = Expr::Case {
-                branches: vec![(attribute(&is_found), boolean(true)), (attribute(&is_possible), null_boolean())],
-                otherwise: Some(Box::new(boolean(false))),
-            };
-            let kept = plan.output().into_iter().filter(|a| *a != is_found && *a != is_possible).map(Expr::Attribute);
-            let list = kept.chain([alias_as(value, &answer)]).collect();
-            project(list, plan)
+        // NULL is in nothing, and is not known to be in what there is.
+        Usage::Found | Usage::Possible if sub.predicates.is_empty() && pairs.iter().all(|(v, _)| is_null_literal(v)) => {
+            let some = Attribute::new("exists", DataType::Boolean, false);
+            let first = LogicalPlan::Limit { limit: Some(1), offset: 0, input: Box::new(project(vec![], sub.plan)) };
+            let kept: Vec<Expr> = input.output().iter().map(attribute).collect();
+            let value = Expr::Case { branches: vec![(attribute(&some), null_boolean())], otherwise: Some(Box::new(boolean(false))) };
+            project([kept, vec![alias_as(value, &answer)]].concat(), join(input, first, JoinType::Existence(some), vec![]))
         }
-        Usage::Match | Usage::Value => {
-            let condition = found(&sub);
+        Usage::Found | Usage::Possible => {
+            let condition = if usage == Usage::Found { found(&sub) } else { not_refuted(&sub) };
             join(input, sub.plan, JoinType::Existence(answer.with_nullable(false)), condition)
         }
     })

@@ -93,9 +93,9 @@ fn in_and_not_in() {
     assert_eq!(join_types(&rewritten(filtered(of("a", "a"), attribute(&a)))), [JoinType::LeftSemi]);
     assert_eq!(join_types(&rewritten(filtered(of("a", "a"), not(attribute(&a))))), [JoinType::NullAwareAnti]);
     assert_eq!(join_types(&rewritten(filtered(of("k", "k"), not(attribute(&a))))), [JoinType::LeftAnti]);
-    // Three-valued where the value itself is wanted: found, possible, neither.
-    assert_eq!(join_types(&rewritten(of("a", "a"))).len(), 2);
-    assert_eq!(join_types(&rewritten(of("k", "k"))).len(), 1);
+    for plan in [of("a", "a"), of("k", "k"), project(vec![named(not(attribute(&a)), "x")], of("a", "a"))] {
+        assert_eq!(join_types(&rewritten(plan)), [JoinType::Existence(a.clone().with_nullable(false))]);
+    }
     assert_eq!(join_types(&rewritten(filtered(of("a", "a"), or(attribute(&a), greater(column(&t, "b"), 1))))).len(), 1);
 }
 
