@@ -9,6 +9,7 @@ use arrow::datatypes::Schema as ArrowSchema;
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
+use memchr::memchr;
 use serde_json::Value;
 
 use super::chunked::{Chunk, ChunkFormat, ChunkedTable, without_partition_columns};
@@ -202,14 +203,21 @@ impl ChunkFormat for Json {
         let mut reader = BufReader::with_capacity(256 * 1024, file.take(chunk.length));
         let (path, chunk) = (path.to_path_buf(), chunk.clone());
         let mut next = move || {
+            let mut bytes = 0;
             loop {
                 let buffer = reader.fill_buf().map_err(|e| Error::from(e).context(path.display()))?;
-                let available = buffer.len();
-                let consumed = decoder.decode(buffer).map_err(|e| locate(&path, &chunk, &schema, &e))?;
+                // Of long lines so many are a batch as make a chunk.
+                let line = if bytes >= CHUNK_BYTES { memchr(b'\n', buffer) } else { None };
+                let available = line.map_or(buffer.len(), |end| end + 1);
+                let consumed = decoder.decode(&buffer[..available]).map_err(|e| locate(&path, &chunk, &schema, &e))?;
                 reader.consume(consumed);
+                bytes += consumed as u64;
                 // The decoder stops short where its batch is full.
-                if available == 0 || consumed < available {
+                if available == 0 || consumed < available || line.is_some() {
                     let batch = decoder.flush().map_err(|e| locate(&path, &chunk, &schema, &e))?;
+                    if batch.is_none() && available > 0 {
+                        continue;
+                    }
                     return batch.map(|b| make_batch(&schema, b.columns().to_vec(), b.num_rows())).transpose();
                 }
             }
@@ -296,6 +304,21 @@ mod tests {
             assert_eq!(batch.column(2).null_count(), 1);
             assert_eq!(read(&*t, &[]).unwrap()[0].num_rows(), 2);
         }
+    }
+
+    #[test]
+    fn batches_of_long_lines_have_few() {
+        let line = |i: usize| format!("{{\"a\": {i}, \"s\": \"{}\"}}\n\n", "x".repeat(1 << 20));
+        let text: String = (0..12).map(line).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.ndjson");
+        std::fs::write(&path, &text).unwrap();
+        let format = Json { fields: vec![Field::new("a", DataType::Long, true), Field::new("s", DataType::String, true)] };
+        let chunk = Chunk { start: 0, length: text.len() as u64, first_line: 1, rows: None };
+        let batches = format.read(&path, &chunk, &[0, 1], 8192).unwrap().collect::<Result<Vec<_>>>().unwrap();
+        assert!(batches.len() >= 2 && batches.iter().all(|b| b.num_rows() <= 6), "{}", batches.len());
+        let numbers: Vec<i64> = batches.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+        assert_eq!(numbers, (0..12).collect::<Vec<_>>());
     }
 
     #[test]

@@ -233,7 +233,7 @@ impl ChunkFormat for Csv {
         let mut block = RecordBlock::default();
         let mut next = move || {
             block.clear();
-            while block.rows() < batch_size && reader.read(&mut block)? {
+            while block.rows() < batch_size && block.size() < CHUNK_BYTES as usize && reader.read(&mut block)? {
                 check_width(&block, block.rows() - 1, width)?;
             }
             if block.rows() == 0 {

@@ -31,6 +31,11 @@ impl RecordBlock {
         self.lines.len()
     }
 
+    /// Bytes of all fields.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn line(&self, row: usize) -> u64 {
         self.lines[row]
     }

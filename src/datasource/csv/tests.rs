@@ -86,6 +86,21 @@ fn large_files_are_read_in_chunks() {
 }
 
 #[test]
+fn batches_of_long_lines_have_few() {
+    let text: String = (0..12).map(|i| format!("{i},{}\n", "x".repeat(1 << 20))).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    std::fs::write(&path, &text).unwrap();
+    let fields = vec![Field::new("i", DataType::Int, true), Field::new("s", DataType::String, true)];
+    let format = Csv { dialect: Dialect { header: false, ..Dialect::default() }, fields, positions: vec![0, 1] };
+    let chunk = Chunk { start: 0, length: text.len() as u64, first_line: 1, rows: None };
+    let batches = format.read(&path, &chunk, &[0, 1], 8192).unwrap().collect::<Result<Vec<_>>>().unwrap();
+    assert!(batches.len() >= 2 && batches.iter().all(|b| b.num_rows() <= 5), "{}", batches.len());
+    let numbers: Vec<i32> = batches.iter().flat_map(|b| b.column(0).as_primitive::<Int32Type>().values().to_vec()).collect();
+    assert_eq!(numbers, (0..12).collect::<Vec<_>>());
+}
+
+#[test]
 fn files_must_agree() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("1.csv"), "a,b\n1,x\n").unwrap();

@@ -21,6 +21,9 @@ use self::text::{CsvSink, JsonSink, MarkdownSink};
 use crate::base::error::nearest;
 use crate::base::{Error, ErrorClass, Result, Schema};
 
+/// A row group of a Parquet file is in memory until it is written: of wide rows it has fewer than else, about so many bytes.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultFormat {
@@ -106,7 +109,9 @@ impl<'a> ResultWriter<'a> {
             ResultFormat::Ndjson => Box::new(JsonSink::new(schema, out, false)),
             ResultFormat::Markdown => Box::new(MarkdownSink::new(schema, out)?),
             ResultFormat::Parquet => {
-                let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+                let properties =
+                    WriterProperties::builder().set_compression(Compression::SNAPPY).set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
+                let properties = properties.build();
                 let schema = Arc::new(schema.to_arrow());
                 Box::new(ParquetSink { writer: ArrowWriter::try_new(out, schema.clone(), Some(properties))?, schema })
             }

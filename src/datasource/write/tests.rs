@@ -115,3 +115,24 @@ fn formats_have_names() {
     assert_eq!("ndjson".parse::<ResultFormat>().unwrap(), ResultFormat::Ndjson);
     assert!("tabel".parse::<ResultFormat>().unwrap_err().message.contains("`table`"));
 }
+
+#[test]
+fn row_groups_of_wide_rows_are_written_as_they_grow() {
+    let schema = Schema::new(vec![Field::new("s", DataType::String, false)]);
+    let mut random = 1u64;
+    let mut out = Vec::new();
+    let mut writer = ResultWriter::new(ResultFormat::Parquet, &schema, &mut out).unwrap();
+    for _ in 0..40 {
+        let text: String = (0..1 << 20)
+            .map(|_| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                char::from(b'0' + (random >> 58) as u8)
+            })
+            .collect();
+        writer.write(&RecordBatch::try_from_iter([("s", Arc::new(StringViewArray::from(vec![text])) as ArrayRef)]).unwrap()).unwrap();
+    }
+    writer.finish().unwrap();
+    let file = parquet::file::reader::SerializedFileReader::new(bytes::Bytes::from(out)).unwrap();
+    let groups = parquet::file::reader::FileReader::metadata(&file).row_groups();
+    assert!(groups.len() > 1 && groups.iter().all(|g| g.num_rows() < 40), "{groups:?}");
+}
