@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{concat, take};
+use arrow::datatypes::{Field, Schema};
 use arrow::row::{RowConverter, SortField};
 
 use super::execute::bind;
@@ -186,8 +187,13 @@ impl SparkPlan {
     /// Those of [`Self::execute_broadcast`] and of evaluating the key.
     pub fn execute_broadcast_key(self: &Arc<Self>, key: &Expr, context: &Arc<QueryContext>) -> Result<ArrayRef> {
         let bound = bind(key, &self.output(), context)?;
-        let relation = self.execute_broadcast(context)?;
-        distinct(relation.batches.iter().map(|b| evaluate(&bound, b)).collect::<Result<_>>()?, &key.data_type())
+        let schema = Arc::new(Schema::new(vec![Field::new("key", key.data_type().to_arrow(), true)]));
+        let keys = self.execute_broadcast(context)?.rows.map_partitions("Keys", move |_, rows, _| {
+            let (bound, schema) = (bound.clone(), schema.clone());
+            Ok(Box::new(rows.map(move |batch| Ok(RecordBatch::try_new(schema.clone(), vec![evaluate(&bound, &batch?)?])?))))
+        });
+        let keys = context.runner.run_job(&keys, &[0], context)?.into_iter().flatten();
+        distinct(keys.map(|batch| batch.column(0).clone()).collect(), &key.data_type())
     }
 }
 

@@ -124,7 +124,7 @@ fn a_broadcast_that_takes_too_long_is_an_error() {
     assert!(e.message.starts_with("Could not execute broadcast in 0 secs. You can increase the timeout for broadcasts via"), "{e}");
     drop(release);
     let context = test_context(&[("sql.broadcastTimeout", "-1")]);
-    assert_eq!(broadcast(numbers(7).0).execute_broadcast(&context).unwrap().num_rows(), 7);
+    assert_eq!(broadcast(numbers(7).0).execute_broadcast(&context).unwrap().size.rows, 7);
 }
 
 #[test]

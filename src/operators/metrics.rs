@@ -69,7 +69,7 @@ const ONLY_ROWS: &[Metric] = &[ROWS];
 const SORT: &[Metric] = &[ROWS, time("sortTime", "sort time"), PEAK, SPILL];
 const AGGREGATE: &[Metric] = &[ROWS, AGGREGATION, PEAK, SPILL, count("numTasksFallBacked", "number of sort fallback tasks")];
 const HOLDING: &[Metric] = &[ROWS, PEAK, SPILL];
-const SHUFFLED_HASH_JOIN: &[Metric] =
+const HASH_JOIN: &[Metric] =
     &[ROWS, time("buildTime", "time to build hash map"), bytes("buildDataSize", "data size of build side"), PEAK, SPILL];
 const EXCHANGE: &[Metric] = &[
     DATA_SIZE,
@@ -82,7 +82,7 @@ const EXCHANGE: &[Metric] = &[
     SPILL,
 ];
 const RECORDS_READ: &str = "recordsRead";
-const BROADCAST: &[Metric] = &[ROWS, DATA_SIZE, time("collectTime", "time to collect"), time("buildTime", "time to build"), PEAK];
+const BROADCAST: &[Metric] = &[ROWS, DATA_SIZE, time("collectTime", "time to collect"), time("buildTime", "time to build"), PEAK, SPILL];
 const COMPILED_STAGE: &[Metric] = &[
     time("pipelineTime", "duration"),
     time("compileTime", "compile time"),
@@ -102,7 +102,7 @@ impl Operator {
             Operator::InMemoryTableScan(_) => IN_MEMORY_SCAN,
             Operator::Sort(_) => SORT,
             Operator::Aggregate(_) => AGGREGATE,
-            Operator::ShuffledHashJoin(_) => SHUFFLED_HASH_JOIN,
+            Operator::BroadcastHashJoin(_) | Operator::ShuffledHashJoin(_) => HASH_JOIN,
             Operator::SortMergeJoin(_)
             | Operator::Window(_)
             | Operator::TakeOrderedAndProject(_)
@@ -119,7 +119,6 @@ impl Operator {
             | Operator::LocalLimit(_)
             | Operator::GlobalLimit(_)
             | Operator::ReusedExchange(_)
-            | Operator::BroadcastHashJoin(_)
             | Operator::Union(_)
             | Operator::Expand(_)
             | Operator::Generate(_)

@@ -229,7 +229,7 @@ fn broadcasts_collect_once_and_have_a_limit() {
     let context = test_context(&[]);
     plan.prepare(&context).unwrap();
     let relation = plan.execute_broadcast(&context).unwrap();
-    assert_eq!(relation.num_rows(), 100);
+    assert_eq!(relation.size.rows, 100);
     assert!(Arc::ptr_eq(&relation, &plan.execute_broadcast(&context).unwrap()));
     assert_eq!(context.jobs.load(Ordering::Relaxed), 1);
     let context = test_context(&[("sql.maxBroadcastTableSize", "100")]);

@@ -2,8 +2,8 @@
 //!
 //! Structures that grow with their input hold a [`Reservation`] and ask before they grow, once per batch or so. What can be spilled
 //! asks by [`Reservation::try_resize`] and spills when refused; what cannot asks by [`Reservation::resize`], whose refusal is the
-//! query's error. Holders that can spill share the limit equally, and have a little of their own. Outputs of finished map tasks are *evictable*: they are written
-//! out by whoever needs their memory.
+//! query's error. Holders that can spill share the limit equally, and have a little of their own. Some of what is held is *evictable*:
+//! whoever needs its memory writes it out (outputs of finished map tasks) or drops it (what is made of broadcasts and not in use).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -26,13 +26,13 @@ pub fn reservable(limit: usize) -> usize {
     limit - limit / 5
 }
 
-/// Memory that is held for later and can be written out at any time.
+/// Memory that is held for later and can be freed by others.
 pub trait Evictable: Send + Sync {
-    /// Writes it out and frees its reservation, unless that has happened.
+    /// Writes it out or drops it and frees its reservation, unless that has happened; `false` if it is in use.
     ///
     /// # Errors
     /// `Io`.
-    fn evict(&self) -> Result<()>;
+    fn evict(&self) -> Result<bool>;
 }
 
 /// The memory of a session.
@@ -125,11 +125,16 @@ impl MemoryPool {
     /// `make` is given a reservation that whoever needs memory may have freed.
     pub fn evictable<E: Evictable + 'static>(self: &Arc<Self>, name: &'static str, make: impl FnOnce(Reservation) -> E) -> Arc<E> {
         let made = Arc::new(make(self.reservation(Kind::Evictable, name, None)));
-        let weak: Weak<dyn Evictable> = Arc::<E>::downgrade(&made);
+        self.offer(&made);
+        made
+    }
+
+    /// From now on whoever needs memory may evict `held`, once.
+    pub fn offer<E: Evictable + 'static>(&self, held: &Arc<E>) {
+        let weak: Weak<dyn Evictable> = Arc::<E>::downgrade(held);
         let mut list = self.evictable.lock().unwrap_or_else(|e| e.into_inner());
         list.retain(|w| w.strong_count() > 0);
         list.push(weak);
-        made
     }
 
     /// Adds to what is held.
@@ -143,7 +148,8 @@ impl MemoryPool {
         }
     }
 
-    /// Whether `bytes` more were taken for a holder of `held` bytes, who may be `capped` to an equal share.
+    /// Whether `bytes` more were taken for a holder of `held` bytes, who may be `capped`: to an equal share if it can spill, else to what
+    /// leaves a quarter to others.
     fn try_take(&self, kind: Kind, held: usize, bytes: usize, capped: bool) -> Result<bool> {
         loop {
             let mut state = self.state();
@@ -156,7 +162,12 @@ impl MemoryPool {
                 return Ok(true);
             }
             let sharers = state.sharers + usize::from(held == 0);
-            if capped && held + bytes > limit.saturating_sub(state.fixed) / sharers {
+            let beyond_cap = match kind {
+                Kind::Spills => held + bytes > limit.saturating_sub(state.fixed) / sharers,
+                Kind::Fixed => state.fixed + bytes > limit - limit / 4,
+                Kind::Evictable => false,
+            };
+            if capped && beyond_cap {
                 return Ok(false);
             }
             // What cannot spill goes before what can, which then has less and spills.
@@ -176,20 +187,26 @@ impl MemoryPool {
     /// Evicts until `wanted` bytes are freed or nothing is left; whether anything was freed.
     fn evict(&self, wanted: usize) -> Result<bool> {
         let before = self.used();
-        loop {
-            let next = self.evictable.lock().unwrap_or_else(|e| e.into_inner()).pop();
-            let Some(next) = next else { return Ok(self.used() < before) };
-            if let Some(held) = next.upgrade() {
-                if let Err(e) = held.evict() {
-                    // It may go better the next time.
-                    self.evictable.lock().unwrap_or_else(|e| e.into_inner()).push(next);
-                    return Err(e);
-                }
-                if before.saturating_sub(self.used()) >= wanted {
-                    return Ok(true);
-                }
+        let list = || self.evictable.lock().unwrap_or_else(|e| e.into_inner());
+        let mut kept = vec![];
+        let freed = loop {
+            let next = list().pop();
+            let Some(next) = next else { break Ok(self.used() < before) };
+            let Some(held) = next.upgrade() else { continue };
+            let evicted = held.evict();
+            if !matches!(evicted, Ok(true)) {
+                // It may go better the next time.
+                kept.push(next);
             }
-        }
+            if let Err(e) = evicted {
+                break Err(e);
+            }
+            if before.saturating_sub(self.used()) >= wanted {
+                break Ok(true);
+            }
+        };
+        list().extend(kept);
+        freed
     }
 }
 
@@ -224,7 +241,7 @@ impl Reservation {
     /// # Errors
     /// `Io` when memory of others could not be written out.
     pub fn try_resize(&mut self, bytes: usize) -> Result<bool> {
-        Ok(self.used >= bytes && self.set(bytes) || self.request(bytes, self.kind == Kind::Spills)?)
+        Ok(self.used >= bytes && self.set(bytes) || self.request(bytes, true)?)
     }
 
     /// As [`Self::try_resize`] for `bytes` more.
@@ -386,9 +403,9 @@ mod tests {
     struct Kept(Mutex<Reservation>);
 
     impl Evictable for Kept {
-        fn evict(&self) -> Result<()> {
+        fn evict(&self) -> Result<bool> {
             self.0.lock().unwrap().free();
-            Ok(())
+            Ok(true)
         }
     }
 

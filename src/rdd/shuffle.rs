@@ -190,8 +190,8 @@ impl MapOutput {
 }
 
 impl Evictable for MapOutput {
-    fn evict(&self) -> Result<()> {
-        self.kept.lock().unwrap_or_else(|e| e.into_inner()).spill()
+    fn evict(&self) -> Result<bool> {
+        self.kept.lock().unwrap_or_else(|e| e.into_inner()).spill().map(|()| true)
     }
 }
 

@@ -13,8 +13,8 @@ use super::memory::{answer_and_spill, assert_nothing_left, one_key, session, sid
 /// Numbers and strings too long to be held in their views.
 const ROWS: &str = "(SELECT id, id * 7919 % 10007 AS k, concat('a text of some length, number ', id) AS t FROM range(20000))";
 
-/// A shuffle over a shuffle, a sort that spills, groups that spill, a shuffled join, a broadcast and a subquery.
-fn queries() -> [String; 4] {
+/// A shuffle over a shuffle, a sort that spills, groups that spill, a shuffled join with a subquery, and a broadcast that spills.
+fn queries() -> [String; 5] {
     [
         format!(
             "SELECT count(*), sum(n), max(t) FROM (SELECT k % 100, count(*) AS n, max(t) AS t FROM (SELECT /*+ REPARTITION(3) */ * FROM {ROWS}) GROUP BY k % 100)"
@@ -26,6 +26,7 @@ fn queries() -> [String; 4] {
         format!(
             "SELECT count(*), sum(a.id), max(b.t) FROM {ROWS} a JOIN (SELECT /*+ REPARTITION(k) */ * FROM {ROWS}) b ON a.id = b.k WHERE a.id < (SELECT max(id) FROM {ROWS})"
         ),
+        format!("SELECT /*+ BROADCAST(b) */ count(*), sum(a.id), max(b.t) FROM {ROWS} a LEFT JOIN {ROWS} b ON a.id = b.k"),
     ]
 }
 

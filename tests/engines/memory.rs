@@ -5,6 +5,7 @@ use std::path::Path;
 use wholestage::api::Session;
 use wholestage::base::{ErrorClass, Result};
 use wholestage::cli::answers::Answer;
+use wholestage::planning::ExplainLevel;
 
 pub fn session(mode: &str, limit: &str, dir: &Path) -> Session {
     Session::builder()
@@ -299,17 +300,46 @@ fn windows_that_need_all_rows_are_errors() {
     }
 }
 
+/// Every type of join that a broadcast of one side may have, with the conditions that such a join takes.
+fn broadcast_joins(left: &str, right: &str, condition: &str) -> Vec<String> {
+    let of_right = joins("BROADCAST(r)", left, right, condition);
+    let of_left = joins("BROADCAST(l)", left, right, condition);
+    let in_list =
+        |not: &str, r: &str| format!("SELECT count(*), sum(id), sum(length(t)) FROM {left} l WHERE k {not} IN (SELECT k FROM {r})");
+    let some = |keys: &str| format!("(SELECT * FROM {right} WHERE {keys})");
+    let single = format!(
+        "SELECT count(*), count(s), sum(length(s)) FROM (SELECT (SELECT max(t) FROM {right} r WHERE r.k = l.k) AS s FROM {left} l)"
+    );
+    let queries = [&of_right[0], &of_right[1], &of_left[0], &of_left[2], &of_right[4], &of_right[5], &of_right[6]];
+    let others = [in_list("", right), in_list("NOT", right), in_list("NOT", &some("k IS NOT NULL AND k % 3 > 0")), single];
+    queries.into_iter().cloned().chain(others).collect()
+}
+
 #[test]
-fn broadcasts_that_do_not_fit_are_errors() {
-    let dir = tempfile::tempdir().unwrap();
-    for mode in ["interpreted", "jit"] {
-        let limited = session(mode, "256KB", dir.path());
-        let sql = format!("SELECT /*+ BROADCAST(r) */ count(*), max(r.t) FROM {ROWS} l JOIN {ROWS} r ON l.k = r.k");
-        let error = answer_and_spill(&limited, &sql).0.err().unwrap();
-        assert_eq!(error.class, ErrorClass::OutOfMemory, "{error}");
-        assert!(error.message.contains("BroadcastExchange"), "{error}");
-        assert_nothing_left(&limited, dir.path(), &sql);
+fn broadcasts_that_do_not_fit() {
+    let (left, right) = (side(10000, "id * 7919 % 10007", "true"), side(10000, "id * 7907 % 10007 + 5000", "id % 3 > 0"));
+    let nulls = side(10000, "CASE WHEN id % 100 = 1 THEN NULL ELSE id * 7919 % 10007 END", "true");
+    let settings = [("sql.shuffle.partitions", "2"), ("sql.autoBroadcastJoinThreshold", "1GB"), ("execution.batchSize", "100")];
+    for (limit, left, right, condition, which) in [
+        ("256KB", &left, &right, "l.k = r.k AND l.id < 2 * r.id", 0..7),
+        ("256KB", &nulls, &right, "l.k = r.k", 7..11),
+        // What `NOT IN` makes of NULLs on both sides.
+        ("512KB", &nulls, &nulls, "l.k = r.k", 8..10),
+        ("100KB", &one_key(500, 1), &one_key(500, 3), "l.k = r.k AND l.t < r.t", 0..7),
+    ] {
+        let queries = &broadcast_joins(left, right, condition)[which];
+        for sql in queries {
+            let plan = planned(sql, &settings);
+            assert!(plan.contains("BroadcastHashJoin"), "{sql}: {plan}");
+        }
+        check(limit, &settings, &queries.iter().map(String::as_str).collect::<Vec<_>>());
     }
+}
+
+fn planned(sql: &str, settings: &[(&str, &str)]) -> String {
+    let session = Session::builder().build().unwrap();
+    settings.iter().for_each(|(key, value)| session.set(key, value).unwrap());
+    session.sql(sql).unwrap().explain(ExplainLevel::Simple).unwrap()
 }
 
 #[test]

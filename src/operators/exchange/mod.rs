@@ -3,9 +3,10 @@
 mod broadcast;
 mod interpret;
 mod partition;
+mod relation;
 
-pub use broadcast::BroadcastRelation;
 pub use partition::{SplitState, deal};
+pub use relation::BroadcastRelation;
 
 use crate::base::Result;
 use crate::expr::Expr;

@@ -16,14 +16,19 @@ use crate::operators::execute::bind_orders;
 use crate::operators::properties::project_ordering;
 use crate::operators::sort::Sorter;
 use crate::rdd::size::compacted;
-use crate::rdd::{BatchStream, QueryContext, Reservation, TaskContext, data_size};
+use crate::rdd::{BatchStream, Counter, QueryContext, Reservation, TaskContext, data_size};
 
 /// What a build row costs beside itself: its key, hash, place and mark.
 const ROW_BYTES: usize = 48;
 
-/// Bytes of build rows: once as they come and once as one batch, with what makes them found.
+/// What `rows` build rows of `bytes` take: once as they come and once as one batch, with what makes them found.
+pub fn bytes_held(rows: usize, bytes: usize) -> usize {
+    2 * bytes + ROW_BYTES * rows
+}
+
+/// As [`bytes_held`], of the rows of a batch.
 pub fn held_bytes(batch: &RecordBatch) -> usize {
-    2 * data_size(batch) + ROW_BYTES * batch.num_rows()
+    bytes_held(batch.num_rows(), data_size(batch))
 }
 
 /// What brings back the order that the join `plan` promises, where it was not joined row by row; `columns` of its output are there. Absent
@@ -39,7 +44,8 @@ pub fn restorer(plan: &SparkPlan, columns: &[usize], context: &QueryContext) -> 
     if order.is_empty() {
         return Ok(None);
     }
-    Sorter::new(&bind_orders(&order, &attributes, context)?, arrow_schema(&attributes), plan.id, context).map(Some)
+    let order = bind_orders(&order, &attributes, context)?;
+    Sorter::new(&order, arrow_schema(&attributes), plan.id, Counter::default(), context).map(Some)
 }
 
 /// Build rows, as many at a time as memory allows.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::{filter_record_batch, is_not_null};
 use arrow::datatypes::SchemaRef;
 
 use super::chunks::Find;
@@ -17,7 +18,7 @@ use crate::expr::evaluate::evaluate_all;
 use crate::logical::JoinType;
 use crate::operators::execute::bind_all;
 use crate::operators::{Operator, SparkPlan};
-use crate::rdd::{BatchStream, QueryContext, Rdd, TaskContext};
+use crate::rdd::{BatchStream, Dependency, QueryContext, Rdd, TaskContext};
 
 /// What all tasks of a hash join share.
 pub struct Shared {
@@ -25,7 +26,7 @@ pub struct Shared {
     pub build_keys: Vec<Expr>,
     pub stream_keys: Arc<Vec<Expr>>,
     pub build_schema: SchemaRef,
-    null_aware: bool,
+    pub null_aware: bool,
 }
 
 impl HashJoin {
@@ -48,12 +49,19 @@ impl HashJoin {
                 return Err(Error::internal(format!("a broadcast join cannot preserve its build side ({:?})", self.join_type)));
             }
             let relation = build.execute_broadcast(context)?;
-            return Ok(stream.map_partitions("BroadcastHashJoin", move |_, rows, task| {
-                Ok(shared.join(relation.join_index(&shared.build_keys)?, rows, task))
+            let join = Arc::new(Partitioned::new(shared, plan, columns, context)?);
+            let mut dependencies = vec![Dependency::Narrow(stream.clone())];
+            dependencies.extend_from_slice(relation.rows.dependencies());
+            return Ok(Rdd::new("BroadcastHashJoin", stream.num_partitions(), dependencies, move |p, task| {
+                let rows = stream.compute(p, task)?;
+                match relation.join_index(&join.shared.build_keys, task)? {
+                    Some(index) => Ok(join.shared.join(index, rows, task)),
+                    None => join.join(relation.rows.compute(0, task)?, rows, task),
+                }
             }));
         }
         if shared.null_aware {
-            return Err(Error::internal("a null-aware anti join cannot be partitioned"));
+            return Err(Error::internal("a null-aware anti join has all build rows in one place"));
         }
         let build = build.execute(context)?;
         let join = Arc::new(Partitioned::new(shared, plan, columns, context)?);
@@ -92,6 +100,15 @@ impl Shared {
         }
         let (build, find) = self.lookup(index);
         join_rows(self.joiner.clone(), build, stream, find, task)
+    }
+
+    /// The stream rows without those whose key is NULL: where there are build rows, a null-aware anti join drops them.
+    pub fn without_null_keys(&self, stream: BatchStream) -> BatchStream {
+        let keys = self.stream_keys.clone();
+        Box::new(stream.map(move |batch| {
+            let batch = batch?;
+            evaluate_all(&keys, &batch)?.iter().try_fold(batch, |rows, key| Ok(filter_record_batch(&rows, &is_not_null(key)?)?))
+        }))
     }
 
     /// The rows of an index, and how to find candidates among them.

@@ -13,7 +13,7 @@ mod sort_merge;
 #[cfg(test)]
 mod tests;
 
-pub use chunks::held_bytes;
+pub use chunks::bytes_held;
 pub use join_index::JoinIndex;
 
 use std::sync::Arc;

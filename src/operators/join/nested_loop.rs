@@ -49,19 +49,11 @@ impl NestedLoopJoin {
         let relation = build.execute_broadcast(context)?;
         let restorer = restorer(plan, columns, context)?;
         let mut dependencies = vec![Dependency::Narrow(stream.clone())];
-        let join: Box<JoinTask> = match &relation.kept {
-            Some(kept) => {
-                dependencies.push(Dependency::Narrow(kept.clone()));
-                let (kept, node) = (kept.clone(), plan.id);
-                Box::new(move |stream, task| {
-                    let build = kept.compute(0, task)?;
-                    join_in_chunks(&joiner, &schema, build, stream, node, restorer.as_ref(), task)
-                })
-            }
-            None => {
-                let rows = gather(&schema, &relation.batches)?;
-                Box::new(move |stream, task| Ok(join_all(joiner.clone(), rows.clone(), stream, task)))
-            }
+        dependencies.extend_from_slice(relation.rows.dependencies());
+        let node = plan.id;
+        let join = move |stream: BatchStream, task: &TaskContext| match relation.gathered(task)? {
+            Some(rows) => Ok(join_all(joiner.clone(), rows, stream, task)),
+            None => join_in_chunks(&joiner, &schema, relation.rows.compute(0, task)?, stream, node, restorer.as_ref(), task),
         };
         let partitions = stream.num_partitions();
         if self.streams() {
@@ -81,9 +73,6 @@ impl NestedLoopJoin {
     }
 }
 
-/// The output of a task for its streamed rows.
-type JoinTask = dyn Fn(BatchStream, &TaskContext) -> Result<BatchStream> + Send + Sync;
-
 /// Every row of `stream` with every row of `build`, which need not fit memory: the stream rows are set aside then, and `restorer` brings
 /// back their order.
 fn join_in_chunks(
@@ -100,7 +89,7 @@ fn join_in_chunks(
     let rows = build.read()?;
     if build.ended() {
         let (_, memory) = build.into_rest();
-        return Ok(memory.while_read(join_all(joiner.clone(), gather(schema, &rows)?, stream, task)));
+        return Ok(memory.while_read(join_all(joiner.clone(), gather(schema, &rows)?.into(), stream, task)));
     }
     let mut aside = MapWriter::new(1, node, &task.query);
     for batch in stream {
@@ -126,7 +115,13 @@ fn join_in_chunks(
     }
 }
 
-fn join_all(joiner: Arc<Joiner>, rows: RecordBatch, stream: BatchStream, task: &TaskContext) -> BatchStream {
-    let find = all_rows(rows.num_rows());
-    join_rows(joiner, Build { rows, order: None }, stream, find, task)
+fn join_all(joiner: Arc<Joiner>, rows: Arc<RecordBatch>, stream: BatchStream, task: &TaskContext) -> BatchStream {
+    let mut all = all_rows(rows.num_rows());
+    let build = Build { rows: rows.as_ref().clone(), order: None };
+    let find = move |batch: &RecordBatch| {
+        // The rows are in use as long as the stream is there.
+        let _ = &rows;
+        all(batch)
+    };
+    join_rows(joiner, build, stream, find, task)
 }

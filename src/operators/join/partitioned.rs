@@ -1,4 +1,4 @@
-//! ShuffledHashJoin where the build side of a task may not fit memory.
+//! Hash joins whose build side, a task's own or a broadcast, may not fit memory.
 //!
 //! Both sides are set aside then, by a hash of their keys, and joined part by part; a part that does not fit either is cut again, by
 //! another hash (Grace hash join; Kitsuregawa and others 1983). A part of mostly one key cannot be cut: its build rows come in chunks.
@@ -19,16 +19,16 @@ use crate::expr::evaluate::evaluate_all;
 use crate::operators::SparkPlan;
 use crate::operators::set_aside::{MOST_DEPTH, PARTS, SetAside};
 use crate::operators::sort::Sorter;
-use crate::rdd::{BatchStream, Counter, MapOutput, QueryContext, Reservation, TaskContext};
+use crate::rdd::{BatchStream, MapOutput, QueryContext, Reservation, TaskContext};
 
 /// What all tasks share.
 pub struct Partitioned {
-    shared: Shared,
+    pub shared: Shared,
     node: u64,
+    /// Of the operator.
+    name: &'static str,
     /// Brings back the order of the streamed side, which parts break; absent where it has none.
     sorter: Option<Arc<Sorter>>,
-    build_time: Counter,
-    build_size: Counter,
 }
 
 impl Partitioned {
@@ -38,8 +38,7 @@ impl Partitioned {
     /// `Internal` only.
     pub fn new(shared: Shared, plan: &SparkPlan, columns: &[usize], context: &QueryContext) -> Result<Self> {
         let sorter = restorer(plan, columns, context)?;
-        let (build_time, build_size) = (context.metric(plan.id, "buildTime"), context.metric(plan.id, "buildDataSize"));
-        Ok(Self { shared, node: plan.id, sorter, build_time, build_size })
+        Ok(Self { shared, node: plan.id, name: plan.name(), sorter })
     }
 
     /// The output of a task.
@@ -60,24 +59,25 @@ impl Partitioned {
     }
 
     fn memory(&self, task: &TaskContext) -> Reservation {
-        task.query.spillable(self.node, "ShuffledHashJoin")
+        task.query.spillable(self.node, self.name)
     }
 
-    fn index(&self, rows: Vec<RecordBatch>, memory: &mut Reservation) -> Result<Arc<JoinIndex>> {
+    fn index(&self, rows: Vec<RecordBatch>, memory: &mut Reservation, task: &TaskContext) -> Result<Arc<JoinIndex>> {
         let start = Instant::now();
         let index = JoinIndex::build(&self.shared.build_schema, &rows, &self.shared.build_keys)?;
         drop(rows);
         // What it took to make is more.
         memory.try_resize(index.memory().min(memory.size()))?;
-        self.build_time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        self.build_size.fetch_add(index.memory() as u64, Ordering::Relaxed);
+        let add = |key, number: usize| task.query.metric(self.node, key).fetch_add(number as u64, Ordering::Relaxed);
+        add("buildTime", start.elapsed().as_nanos() as usize);
+        add("buildDataSize", index.memory());
         Ok(Arc::new(index))
     }
 
     /// All build rows are there.
     fn join_indexed(&self, rows: Vec<RecordBatch>, build: ChunkReader, stream: BatchStream, task: &TaskContext) -> Result<BatchStream> {
         let (_, mut memory) = build.into_rest();
-        let index = self.index(rows, &mut memory)?;
+        let index = self.index(rows, &mut memory, task)?;
         Ok(memory.while_read(self.shared.join(index, stream, task)))
     }
 
@@ -92,8 +92,15 @@ impl Partitioned {
     ) -> Result<BatchStream> {
         let (rest, memory) = build.into_rest();
         drop(memory);
-        let build = self.set_aside(depth, Box::new(rows.into_iter().map(Ok).chain(rest)), &self.shared.build_keys, task)?;
-        let stream = self.set_aside(depth, stream, &self.shared.stream_keys, task)?;
+        let (build, null_keys) = self.set_aside(depth, Box::new(rows.into_iter().map(Ok).chain(rest)), &self.shared.build_keys, task)?;
+        let mut stream = stream;
+        if self.shared.null_aware {
+            if null_keys {
+                return Ok(Box::new(std::iter::empty()));
+            }
+            stream = self.shared.without_null_keys(stream);
+        }
+        let (stream, _) = self.set_aside(depth, stream, &self.shared.stream_keys, task)?;
         let (this, task) = (self.clone(), task.clone());
         Ok(Box::new((0..PARTS).flat_map(move |part| match this.join_part(depth + 1, part, &build, &stream, &task) {
             Ok(rows) => rows,
@@ -101,13 +108,17 @@ impl Partitioned {
         })))
     }
 
-    fn set_aside(&self, depth: u32, rows: BatchStream, keys: &[Expr], task: &TaskContext) -> Result<Arc<MapOutput>> {
+    /// The rows by parts, and whether any has a NULL key.
+    fn set_aside(&self, depth: u32, rows: BatchStream, keys: &[Expr], task: &TaskContext) -> Result<(Arc<MapOutput>, bool)> {
         let mut aside = SetAside::new(depth, self.node, &task.query);
+        let mut nulls = false;
         for batch in rows {
             let batch = batch?;
-            aside.push(&batch, &evaluate_all(keys, &batch)?)?;
+            let keys = evaluate_all(keys, &batch)?;
+            nulls |= keys.iter().any(|key| key.null_count() > 0);
+            aside.push(&batch, &keys)?;
         }
-        Ok(aside.finish())
+        Ok((aside.finish(), nulls))
     }
 
     fn join_part(
@@ -134,13 +145,13 @@ impl Partitioned {
         let streams = streams.clone();
         let again = Box::new(move || streams.read(part));
         let mut join = ChunkedJoin::new(joiner.clone(), &self.shared.build_schema, again, streamed, self.memory(task), task);
-        let (this, mut first) = (self.clone(), Some(rows));
+        let (this, task, mut first) = (self.clone(), task.clone(), Some(rows));
         let mut chunk = move || {
             let rows = first.take().map_or_else(|| build.read(), Ok)?;
             if rows.is_empty() {
                 return Ok(None);
             }
-            let index = this.index(rows, build.memory())?;
+            let index = this.index(rows, build.memory(), &task)?;
             Ok(Some(this.shared.lookup(index)))
         };
         Ok(whole_batches(joiner, Box::new(std::iter::from_fn(move || join.next(&mut chunk).transpose()))))

@@ -10,7 +10,7 @@ use crate::operators::execute::{bind_all, bind_orders};
 use crate::operators::project::projected;
 use crate::operators::sort::Sorter;
 use crate::operators::{SparkPlan, stream};
-use crate::rdd::{Partitioner, QueryContext, Rdd, ShuffleDependency};
+use crate::rdd::{Counter, Partitioner, QueryContext, Rdd, ShuffleDependency};
 
 impl LocalLimit {
     /// # Errors
@@ -48,7 +48,7 @@ impl TakeOrderedAndProject {
         let child = plan.child();
         let input = child.output();
         let order = bind_orders(&self.order, &input, context)?;
-        let sorter = Sorter::new(&order, arrow_schema(&input), plan.id, context)?;
+        let sorter = Sorter::new(&order, arrow_schema(&input), plan.id, Counter::default(), context)?;
         let list = bind_all(&self.list, &input, context)?;
         let schema = arrow_schema(&plan.output());
         let eliminate = context.settings.bool(&SUBEXPRESSION_ELIMINATION);

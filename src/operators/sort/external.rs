@@ -29,24 +29,25 @@ pub struct Sorter {
     keys: SortKeys,
     pub(super) schema: SchemaRef,
     pub(super) batch_size: usize,
-    /// The plan node that reserves and spills, and its metric of time.
+    /// The plan node that reserves and spills.
     pub(super) node: u64,
+    /// Time spent sorting.
     time: Counter,
 }
 
 impl Sorter {
-    /// For rows of `schema`, to which `order` is bound.
+    /// For rows of `schema`, to which `order` is bound; plan node `node` reserves and spills, and `time` counts what sorting takes.
     ///
     /// # Errors
     /// `Internal` for types that cannot be ordered.
-    pub fn new(order: &[SortOrder], schema: SchemaRef, node: u64, context: &QueryContext) -> Result<Arc<Self>> {
+    pub fn new(order: &[SortOrder], schema: SchemaRef, node: u64, time: Counter, context: &QueryContext) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
             exprs: order.iter().map(|o| o.expr.clone()).collect(),
             keys: SortKeys::new(order)?,
             schema,
             batch_size: context.settings.batch_size(),
             node,
-            time: context.metric(node, "sortTime"),
+            time,
         }))
     }
 

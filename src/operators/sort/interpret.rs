@@ -17,7 +17,8 @@ impl Sort {
     /// Those of the child and of binding.
     pub fn execute(&self, plan: &Arc<SparkPlan>, context: &Arc<QueryContext>) -> Result<Rdd> {
         let input = plan.child().output();
-        let sorter = Sorter::new(&bind_orders(&self.order, &input, context)?, arrow_schema(&input), plan.id, context)?;
+        let time = context.metric(plan.id, "sortTime");
+        let sorter = Sorter::new(&bind_orders(&self.order, &input, context)?, arrow_schema(&input), plan.id, time, context)?;
         Ok(plan.child().execute(context)?.map_partitions("Sort", move |_, input, task| sorter.sort(input, &task.query)))
     }
 }

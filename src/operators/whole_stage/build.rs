@@ -1,6 +1,5 @@
 //! Build sides of compiled joins: from batches to join tables.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -8,7 +7,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 
 use super::region::JoinObject;
-use crate::base::{Error, Result};
+use crate::base::Result;
 use crate::expr::evaluate::evaluate_all;
 use crate::rdd::{Rdd, Reservation, TaskContext, data_size};
 use crate::runtime::JoinTable;
@@ -31,13 +30,8 @@ pub fn join_table(
     let Some(build) = build else {
         let relation = join.build.execute_broadcast(&task.query)?;
         // Joins that share a broadcast have the same keys, but may want its rows or only its keys.
-        let made = relation.compiled[usize::from(join.set)].get_or_init(|| {
-            let bytes = relation.num_rows() * (join.layout.size + ROW_BYTES);
-            let table = relation.build(bytes, || table(join, &relation.batches, task), JoinTable::memory)?;
-            Ok(Arc::new(table) as Arc<dyn Any + Send + Sync>)
-        });
-        let table = made.clone()?.downcast().map_err(|_| Error::internal("a broadcast's join table is something else"))?;
-        return Ok(Some((table, None)));
+        let table = relation.join_table(join.set, join.layout.size + ROW_BYTES, |batches| table(join, batches, task), task)?;
+        return Ok(table.map(|table| (table, None)));
     };
     let mut memory = task.query.spillable(join.node, "ShuffledHashJoin");
     let (mut batches, mut bytes) = (vec![], 0);

@@ -1,6 +1,7 @@
 //! Executing a stage: which parts run compiled, and the choice between engines.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::WholeStageCodegen;
 use super::region::{Region, lowerable, resolve_in};
@@ -21,6 +22,8 @@ pub struct Shared {
     pub builds: Vec<Option<Rdd>>,
     /// The same rows by the interpreter.
     pub interpreted: Rdd,
+    /// There was no memory for the table of a broadcast: tasks to come leave it to the interpreter at once.
+    pub refused: AtomicBool,
 }
 
 impl WholeStageCodegen {
@@ -53,14 +56,19 @@ impl WholeStageCodegen {
         let mut dependencies = vec![Dependency::Narrow(input.clone())];
         let mut builds = vec![];
         for join in stage.objects.iter().filter_map(super::region::Object::join) {
-            let build = if join.broadcast { None } else { Some(self.execute_part(&join.build, stage_plan, context)?) };
-            dependencies.extend(build.iter().cloned().map(Dependency::Narrow));
-            builds.push(build);
+            if join.broadcast {
+                dependencies.extend_from_slice(join.build.execute_broadcast(context)?.rows.dependencies());
+                builds.push(None);
+                continue;
+            }
+            let build = self.execute_part(&join.build, stage_plan, context)?;
+            dependencies.push(Dependency::Narrow(build.clone()));
+            builds.push(Some(build));
         }
         let interpreted = plan.execute(context)?;
         let name = format!("WholeStageCodegen ({})", self.stage_id);
         let partitions = input.num_partitions();
-        let shared = Arc::new(Shared { stage, stage_node: stage_plan.id, input, builds, interpreted });
+        let shared = Arc::new(Shared { stage, stage_node: stage_plan.id, input, builds, interpreted, refused: AtomicBool::new(false) });
         let auto = context.settings.text(&settings::MODE) == "auto";
         let least = context.settings.int(&settings::JIT_MIN_ROWS).max(0) as u64;
         let scanned = scanned_rows(&input_plan);

@@ -96,9 +96,9 @@ impl Task {
     /// # Errors
     /// What the input or the rows meet.
     pub fn start(shared: Arc<Shared>, partition: usize, context: &TaskContext) -> Result<BatchStream> {
-        let Some(mut task) = Self::new(shared.clone(), partition, context.clone())? else {
-            return shared.interpreted.compute(partition, context);
-        };
+        let refused = shared.refused.load(Ordering::Relaxed);
+        let task = if refused { None } else { Self::new(shared.clone(), partition, context.clone())? };
+        let Some(mut task) = task else { return shared.interpreted.compute(partition, context) };
         if let Err(e) = shared.stage.compile_all(&task.forms, &context.query, shared.stage_node) {
             let fallback = context.query.settings.bool(&crate::base::settings::CODEGEN_FALLBACK);
             return if fallback { shared.interpreted.compute(partition, context) } else { Err(e) };
@@ -185,7 +185,10 @@ impl Task {
                 }
                 Object::Join(join) => {
                     let made = build::join_table(join, shared.builds[joins].as_ref(), partition, &task.context)?;
-                    let Some((table, memory)) = made else { return Ok(None) };
+                    let Some((table, memory)) = made else {
+                        shared.refused.fetch_or(join.broadcast, Ordering::Relaxed);
+                        return Ok(None);
+                    };
                     joins += 1;
                     let null_row = vec![0u64; join.layout.size / 8];
                     task.set(join.table, Arc::as_ptr(&table) as u64);
