@@ -86,7 +86,7 @@ pub fn day_of_year(days: i32) -> i32 {
 /// ISO year and week.
 pub fn iso_week(days: i32) -> (i32, i32) {
     // The week belongs to the year of its Thursday.
-    let thursday = days - weekday(days) + 3;
+    let thursday = days.saturating_sub(weekday(days)).saturating_add(3);
     let (year, ..) = civil_from_days(thursday);
     (year, (day_of_year(thursday) - 1) / 7 + 1)
 }

@@ -193,7 +193,7 @@ impl Expressions<'_> {
         if depth == 0 {
             let of = self.column_type();
             let (a, b) = (self.leaf(of), self.literal(of));
-            return format!("{a} {} {b}", self.random.pick(&["<", "<=", "=", "<>", ">", ">="]));
+            return format!("({a} {} {b})", self.random.pick(&["<", "<=", "=", "<>", ">", ">="]));
         }
         let depth = depth - 1;
         let of = if self.one_in(3) { self.any_type() } else { self.column_type() };

@@ -3,7 +3,8 @@
 //! The interpreter on one thread says what is right; the compiler, other numbers of threads, sizes of batches, algorithms of joins and a
 //! small memory limit must agree, errors included. A failure names the number of its query:
 //! `WHOLESTAGE_QUERY=N cargo test --test random_queries -- --nocapture`. More of them:
-//! `WHOLESTAGE_QUERIES=100000 cargo test --release --test random_queries`.
+//! `WHOLESTAGE_QUERIES=100000 cargo test --release --test random_queries`. With `WHOLESTAGE_ANSWERS=DIR` the tables, the queries and
+//! their answers as texts are written there, for `benches/spark/random_queries.py` to compare with Spark's.
 
 mod expression;
 mod query;
@@ -12,6 +13,8 @@ mod random;
 mod tables;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
 
 use random::Random;
 use wholestage::api::Session;
@@ -93,6 +96,25 @@ fn check(engines: &[Engine], sql: &str) -> (Option<String>, Result<Answer>) {
     (None, expected)
 }
 
+/// A file for answers in `folder`, beside the tables.
+fn answers_file(engine: &Engine, folder: &Path) -> std::fs::File {
+    std::fs::create_dir_all(folder).unwrap();
+    for (table, _) in tables::TABLES {
+        engine.session.table(table).unwrap().write_parquet(folder.join(format!("{table}.parquet"))).unwrap();
+    }
+    std::fs::File::create(folder.join("answers.ndjson")).unwrap()
+}
+
+/// A query that casts its values to strings, with the rows that it gives or the name of its error.
+fn as_texts(engine: &Engine, number: u64, sql: &str, columns: &[String]) -> serde_json::Value {
+    let texts: Vec<_> = columns.iter().map(|c| format!("coalesce(CAST({c} AS STRING), '<null>') AS {c}")).collect();
+    let sql = format!("SELECT {} FROM ({sql})", texts.join(", "));
+    match answer(engine, &sql) {
+        Ok(answer) => serde_json::json!({ "number": number, "sql": sql, "rows": answer.rows }),
+        Err(e) => serde_json::json!({ "number": number, "sql": sql, "error": e.class.name() }),
+    }
+}
+
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|v| v.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
@@ -108,9 +130,10 @@ fn every_engine_answers_random_queries_alike() {
         }
     };
     let (mut failures, mut errors, mut empty) = (String::new(), 0, 0);
+    let mut answers = std::env::var_os("WHOLESTAGE_ANSWERS").map(|folder| answers_file(&engines[0], folder.as_ref()));
     let total = numbers.end - numbers.start;
     for number in numbers {
-        let sql = query::query(number);
+        let (sql, columns) = query::query(number);
         if total == 1 {
             println!("{sql}");
         }
@@ -118,6 +141,9 @@ fn every_engine_answers_random_queries_alike() {
         match expected {
             Ok(answer) => empty += u64::from(answer.rows.is_empty()),
             Err(_) => errors += 1,
+        }
+        if let Some(file) = &mut answers {
+            writeln!(file, "{}", as_texts(&engines[0], number, &sql, &columns)).unwrap();
         }
         if let Some(wrong) = wrong {
             writeln!(failures, "query {number}: {wrong}\n  {sql}").unwrap();

@@ -21,8 +21,8 @@ struct Source {
     id: Option<String>,
 }
 
-/// The query of a number; the same in every run.
-pub fn query(number: u64) -> String {
+/// The query of a number, the same in every run, and the names of its columns.
+pub fn query(number: u64) -> (String, Vec<String>) {
     let mut random = Random(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed);
     Queries { random: &mut random, names: 0, common: None }.statement()
 }
@@ -45,7 +45,7 @@ impl Queries<'_> {
         Expressions { random: &mut *self.random, scope }
     }
 
-    fn statement(&mut self) -> String {
+    fn statement(&mut self) -> (String, Vec<String>) {
         let mut sql = String::new();
         if self.random.one_in(8) {
             let (name, select) = (self.name('w'), self.select(1));
@@ -69,7 +69,7 @@ impl Queries<'_> {
                 }
             }
         }
-        sql
+        (sql, select.columns.into_iter().map(|c| c.name).collect())
     }
 
     fn select(&mut self, depth: usize) -> Select {
@@ -107,8 +107,12 @@ impl Queries<'_> {
             let name = self.name('v');
             let mut over = self.over(&source.scope);
             let of = over.column_type();
-            list.push(format!("{} AS {name}", over.expression(of, levels)));
-            columns.push(Column { name, of });
+            let key = over.expression(of, levels);
+            // The same key twice in a ROLLUP is two keys to Spark.
+            if !list.iter().any(|k: &String| k.starts_with(&format!("{key} AS "))) {
+                list.push(format!("{key} AS {name}"));
+                columns.push(Column { name, of });
+            }
         }
         let keys: Vec<_> = columns.iter().map(|c: &Column| c.name.clone()).collect();
         for _ in 0..1 + self.random.below(3) {

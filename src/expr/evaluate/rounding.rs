@@ -48,8 +48,13 @@ fn divide(value: i128, digits: u32, mode: Mode) -> i128 {
     }
 }
 
-/// A double rounded to `scale` digits by its shortest decimal text, as Spark (through BigDecimal) does.
+/// A double rounded to `scale` digits by its shortest decimal text, as Spark (through BigDecimal, which has one zero) does.
 fn round_double(value: f64, scale: i32, mode: Mode) -> f64 {
+    round_signed(value, scale, mode) + 0.0
+}
+
+/// With the sign of what is rounded to zero.
+fn round_signed(value: f64, scale: i32, mode: Mode) -> f64 {
     if !value.is_finite() || value == 0.0 {
         return value;
     }

@@ -65,7 +65,9 @@ impl Phases {
         for call in &mut distinct {
             let arguments = call.distinct_arguments();
             call.filter = None;
-            let column = |a: Expr| if a.is_foldable() { a } else { Expr::Attribute(computed.column(&a, "_distinct")) };
+            // Constants alone are told apart too: where there are no rows, there is no such value.
+            let constant = arguments.iter().all(Expr::is_foldable);
+            let column = |a: Expr| if a.is_foldable() && !constant { a } else { Expr::Attribute(computed.column(&a, "_distinct")) };
             call.args = arguments.into_iter().map(column).collect();
             for column in call.args.iter().filter_map(as_attribute) {
                 if !distinct_columns.contains(column) {

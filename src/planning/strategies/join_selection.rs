@@ -346,11 +346,8 @@ impl<'a> Selection<'a> {
 
     /// `NOT IN` by comparing every pair of rows: one that may be equal for all that is known is a match.
     fn anti_with_null_test(&self) -> Operator {
-        let pairs = self.keys.left.iter().zip(&self.keys.right).map(|(l, r)| {
-            let equal = Expr::Comparison { op: ComparisonOp::Equal, left: Box::new(l.clone()), right: Box::new(r.clone()) };
-            Expr::Or(Box::new(equal.clone()), Box::new(Expr::IsNull(Box::new(equal))))
-        });
-        let condition = Expr::conjunction(pairs.chain(self.keys.residual.iter().cloned()));
+        let open = |equal: Expr| Expr::Or(Box::new(equal.clone()), Box::new(Expr::IsNull(Box::new(equal))));
+        let condition = Expr::conjunction(self.join.condition.clone().into_iter().flat_map(Expr::split_conjunction).map(open));
         let anti = NestedLoopJoin { join_type: JoinType::LeftAnti, build: BuildSide::Right, condition };
         Operator::BroadcastNestedLoopJoin(anti)
     }
