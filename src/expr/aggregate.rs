@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{ArithmeticOp, ComparisonOp, Expr, ScalarFunction};
 use crate::base::{Attribute, DataType, ExprId, Field, Result, Scalar};
 use crate::runtime::bloom::optimal_hashes;
+use crate::runtime::hyper_log_log::precision;
 
 /// An aggregate call. Two calls with equal function, arguments, DISTINCT and FILTER compute the same, whatever their `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,6 +77,8 @@ pub enum AggregateFunction {
     ListAgg,
     /// `bloom_filter_agg(hash, items, bits)`; NULL of no values.
     BloomFilter,
+    /// `approx_count_distinct(x, deviation)`: about how many different values, by HyperLogLog++.
+    ApproxCountDistinct,
     /// `bitmap_construct_agg(position)`: a bitmap of 32,768 bits with those set.
     BitmapConstruct,
     /// The bits that any of the bitmaps has.
@@ -128,6 +131,10 @@ pub enum Accumulate {
     BloomFilter {
         bits: u64,
         hashes: u32,
+    },
+    /// Enters 64-bit hashes into 2^`precision` registers of HyperLogLog++, or what other registers have seen.
+    DistinctCount {
+        precision: u32,
     },
 }
 
@@ -297,6 +304,20 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let add = Accumulate::BloomFilter { bits, hashes: optimal_hashes(items, bits) };
             vec![buffer("buf", DataType::Binary, add, argument()?, add)]
         }
+        F::ApproxCountDistinct => {
+            let Expr::Literal(Scalar::Double(deviation)) = second(call, 1)? else {
+                return Err(crate::base::Error::internal("the deviation of a count is not constant"));
+            };
+            let update = Accumulate::DistinctCount { precision: precision(deviation) as u32 };
+            let x = argument()?;
+            let key = match x.data_type().is_fractional() {
+                true => Expr::Function { function: ScalarFunction::NormalizeFloat, args: vec![x.clone()] },
+                false => x.clone(),
+            };
+            let hash = Expr::Function { function: ScalarFunction::XxHash64, args: vec![key] };
+            let hash = if x.nullable() { guarded(Expr::IsNotNull(Box::new(x)), hash) } else { hash };
+            vec![buffer("registers", DataType::Binary, update, hash, update)]
+        }
         F::CollectList | F::CollectSet => {
             let (update, merge) = match call.function {
                 F::CollectList => (Accumulate::CollectList, Accumulate::ConcatList),
@@ -349,6 +370,10 @@ pub fn describe(call: &AggregateExpr) -> Result<Description> {
             let joined = Expr::Function { function: ScalarFunction::ArrayJoin, args: vec![list, second(call, 1)?] };
             let size = Expr::Function { function: ScalarFunction::Size, args: vec![column(0)] };
             guarded(compared(ComparisonOp::Greater, size, Expr::Literal(Scalar::Int(0))), joined)
+        }
+        F::ApproxCountDistinct => {
+            let estimate = Expr::Function { function: ScalarFunction::EstimateDistinct, args: vec![column(0)] };
+            Expr::Coalesce(vec![estimate, Expr::Literal(Scalar::Long(0))])
         }
         F::BitmapConstruct | F::BitmapOr | F::BitmapAnd => {
             let start = if call.function == F::BitmapAnd { u8::MAX } else { 0 };

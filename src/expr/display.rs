@@ -191,6 +191,7 @@ impl AggregateFunction {
             CollectList => "collect_list",
             CollectSet => "collect_set",
             BloomFilter => "bloom_filter_agg",
+            ApproxCountDistinct => "approx_count_distinct",
             BitmapConstruct => "bitmap_construct_agg",
             BitmapOr => "bitmap_or_agg",
             BitmapAnd => "bitmap_and_agg",
@@ -231,7 +232,7 @@ impl AggregateExpr {
         f.write_str(match self.function {
             First | Last => ", false)",
             FirstIgnoreNulls | LastIgnoreNulls => ", true)",
-            CollectList | CollectSet => ", 0, 0)",
+            CollectList | CollectSet | ApproxCountDistinct => ", 0, 0)",
             Percentile => ", 1, 0, 0, false)",
             PercentileDisc => ", 10000, 0, 0)",
             _ => ")",

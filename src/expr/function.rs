@@ -437,6 +437,8 @@ functions! {
     XxHash64 "xxhash64" "a a*" => "l";
     /// `might_contain(bloom_filter, hash)`.
     MightContain "might_contain" "y l" => "b";
+    /// About how many different values went into registers of HyperLogLog++.
+    EstimateDistinct "estimate_distinct" "y" => "l";
     /// Fails with the message.
     RaiseError "raise_error" "s" => "*";
     /// NULL if true, else fails.

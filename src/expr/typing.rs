@@ -449,7 +449,7 @@ impl AggregateExpr {
                 }
             }
             MaxBy | MinBy | BitAnd | BitOr | BitXor | Mode => arg(),
-            TrySum => DataType::Long,
+            TrySum | ApproxCountDistinct => DataType::Long,
             ListAgg => DataType::String,
             BloomFilter | BitmapConstruct | BitmapOr | BitmapAnd => DataType::Binary,
             CollectList | CollectSet => DataType::Array(Box::new(arg())),
@@ -459,7 +459,7 @@ impl AggregateExpr {
     /// Whether the result can be NULL.
     pub fn nullable(&self) -> bool {
         use AggregateFunction::*;
-        !matches!(self.function, Count | CollectList | CollectSet | BitmapConstruct | BitmapOr | BitmapAnd)
+        !matches!(self.function, Count | ApproxCountDistinct | CollectList | CollectSet | BitmapConstruct | BitmapOr | BitmapAnd)
     }
 }
 

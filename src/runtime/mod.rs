@@ -9,6 +9,7 @@ pub mod batch;
 pub mod bloom;
 pub mod buffers;
 pub mod hash;
+pub mod hyper_log_log;
 pub mod join_build;
 pub mod join_table;
 pub mod like;

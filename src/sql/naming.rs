@@ -207,8 +207,9 @@ fn function(f: &ast::Function) -> String {
                 "sort_array" if l.args.len() == 1 => format!("sort_array({args}, true)"),
                 "str_to_map" if l.args.len() < 3 => format!("str_to_map({args}{})", if l.args.len() == 1 { ", ,, :" } else { ", :" }),
                 "array_agg" => format!("collect_list({distinct}{args})"),
-                "from_json" | "to_json" => format!("{name}({})", l.args.first().map(argument).unwrap_or_default()),
-                "shuffle" => format!("shuffle({})", l.args.first().map(argument).unwrap_or_default()),
+                "from_json" | "to_json" | "shuffle" | "approx_count_distinct" => {
+                    format!("{name}({distinct}{})", l.args.first().map(argument).unwrap_or_default())
+                }
                 "ceil" | "floor" => format!("{}({args})", name.to_uppercase()),
                 _ => format!("{name}({distinct}{args})"),
             }

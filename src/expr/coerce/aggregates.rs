@@ -5,6 +5,10 @@ use super::{case, cast_to, check_orderable, condition, explicit_cast, implicit_c
 use crate::base::{DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::window::RankingFunction;
 use crate::expr::{AggregateExpr, AggregateFunction, Expr, WindowFunction};
+use crate::runtime::hyper_log_log::precision;
+
+/// Largest precision of `approx_count_distinct`: 16 MB for each group.
+const MOST_BITS: f64 = 24.0;
 
 /// Names of all aggregate functions, for suggestions.
 pub(super) const NAMES: &[&str] = &[
@@ -89,7 +93,6 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         )),
     };
     let double = |e: Expr| implicit_cast(e, &DataType::Double);
-    let mut distinct = distinct;
     let one = |args: Vec<Expr>| -> Result<Expr> {
         check_count(&name, &args, 1, 1)?;
         args.into_iter().next().ok_or_else(|| Error::internal("no argument"))
@@ -99,8 +102,23 @@ pub fn aggregate(name: &str, args: Vec<Expr>, distinct: bool, filter: Option<Exp
         "count" => (Count, args),
         "count_if" => (Count, vec![case(vec![(condition(one(args)?)?, Expr::Literal(Scalar::Int(1)))], None)?]),
         "approx_count_distinct" => {
-            distinct = true;
-            (Count, args.into_iter().take(1).collect())
+            check_count(&name, &args, 1, 2)?;
+            let mut args = args.into_iter();
+            let x = args.next().ok_or_else(|| Error::internal("no argument"))?;
+            let deviation = match args.next().unwrap_or(Expr::Literal(Scalar::Double(0.05))) {
+                Expr::Literal(Scalar::Double(d)) => d,
+                Expr::Literal(d @ Scalar::Decimal { .. }) => match constant(&explicit_cast(Expr::Literal(d), &DataType::Double, false)?)? {
+                    Scalar::Double(d) => d,
+                    _ => f64::NAN,
+                },
+                _ => return Err(Error::new(ErrorClass::WrongArguments, "The second argument should be a double literal.")),
+            };
+            if !(4.0..=MOST_BITS).contains(&precision(deviation)) {
+                let message =
+                    format!("`{name}` cannot estimate with a relative standard deviation of {deviation}: at most 0.39, at least 0.0003.");
+                return Err(Error::new(ErrorClass::WrongArguments, message));
+            }
+            (ApproxCountDistinct, vec![x, Expr::Literal(Scalar::Double(deviation))])
         }
         "sum" => (Sum, vec![number(one(args)?)?]),
         "avg" | "mean" => (Avg, vec![number(one(args)?)?]),

@@ -18,6 +18,7 @@ use super::strings::{LARGEST, too_large};
 use super::value::{Arg, Bytes, Value, build, build_boolean, build_bytes, build_strings, extent, wrap};
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::ScalarFunction;
+use crate::runtime::hyper_log_log;
 use crate::runtime::string::window;
 
 /// As Java decodes MIME: spare bits are ignored.
@@ -156,6 +157,7 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let ones = |b: &[u8]| b.iter().map(|b| i64::from(b.count_ones())).sum();
             Arc::new(build::<Int64Type>(&refs, n, |i| Ok(Some(ones(bytes.at(i)))))?)
         }
+        EstimateDistinct => Arc::new(build::<Int64Type>(&refs, n, |i| Ok(Some(hyper_log_log::estimate(bytes.at(i)))))?),
         Encode => {
             let charsets = Arg::string(&args[1])?;
             build_bytes(&refs, n, |i, out| {

@@ -22,7 +22,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
     match function {
         _ if bytes::overloaded(function, values.first()) => bytes::evaluate(function, &values, rows.count),
         Hex | Unhex | Base64 | UnBase64 | Md5 | Sha1Digest | Sha2Digest | Crc32 | Encode | Decode | IsValidUtf8 | MakeValidUtf8
-        | ValidateUtf8 | TryValidateUtf8 | BitmapCount => bytes::evaluate(function, &values, rows.count),
+        | ValidateUtf8 | TryValidateUtf8 | BitmapCount | EstimateDistinct => bytes::evaluate(function, &values, rows.count),
         Soundex | Quote | LuhnCheck | Mask | Conv | Elt => words::evaluate(function, &values, rows.count),
         ToChar | ToNumber | TryToNumber => number_format::evaluate(function, &values, &whole.data_type(), rows.count),
         FormatString | FormatNumber => format::evaluate(function, &values, &types(), rows.count),

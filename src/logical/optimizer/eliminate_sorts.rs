@@ -53,8 +53,8 @@ fn ignores_order(e: &Expr) -> bool {
     use AggregateFunction::*;
     !e.any(&mut |e| match e {
         Expr::Aggregate(a) => match a.function {
-            Count | Min | Max | BoolAnd | BoolOr | BitAnd | BitOr | BitXor | TrySum | Mode | BloomFilter | BitmapConstruct | BitmapOr
-            | BitmapAnd => false,
+            Count | Min | Max | BoolAnd | BoolOr | BitAnd | BitOr | BitXor | TrySum | Mode | ApproxCountDistinct | BloomFilter
+            | BitmapConstruct | BitmapOr | BitmapAnd => false,
             // Sums of floats depend on the order in their last digits.
             Sum | Avg | Skewness | Kurtosis | StddevSamp | StddevPop | VarSamp | VarPop => {
                 a.args.iter().any(|x| x.data_type().is_fractional())

@@ -12,6 +12,7 @@ use arrow::datatypes::{
 
 use super::bitmap::Bitmaps;
 use super::bloom::Bloom;
+use super::distinct_count::DistinctCount;
 use super::gather::{Collect, Pick};
 use super::min_max::min_max;
 use super::moments::{Moments, Source};
@@ -85,6 +86,7 @@ pub fn accumulator(primitive: Accumulate, input: &DataType, output: &DataType) -
         Accumulate::First | Accumulate::FirstIgnoreNulls => Box::new(Pick::new(output, false, primitive == Accumulate::FirstIgnoreNulls)),
         Accumulate::Last | Accumulate::LastIgnoreNulls => Box::new(Pick::new(output, true, primitive == Accumulate::LastIgnoreNulls)),
         Accumulate::BloomFilter { bits, hashes } => Box::new(Bloom::new(bits, hashes)),
+        Accumulate::DistinctCount { precision } => Box::new(DistinctCount::new(precision)),
         Accumulate::BitmapOr | Accumulate::BitmapAnd => Box::new(Bitmaps::new(primitive == Accumulate::BitmapAnd)),
         Accumulate::CollectList => Box::new(Collect::new(output, false, false)?),
         Accumulate::CollectSet => Box::new(Collect::new(output, true, false)?),

@@ -6,6 +6,7 @@
 mod accumulators;
 mod bitmap;
 mod bloom;
+pub mod distinct_count;
 mod gather;
 mod group_keys;
 mod interpret;

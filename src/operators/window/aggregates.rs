@@ -25,7 +25,7 @@ use crate::base::{DataType, Error, Result, Scalar, decimal};
 use crate::expr::aggregate::{Accumulate, Buffer, describe};
 use crate::expr::evaluate::{evaluate, normalise_floats, predicate, scalar, set_keys};
 use crate::expr::{AggregateExpr, AggregateFunction};
-use crate::operators::aggregate::moments;
+use crate::operators::aggregate::{distinct_count, moments};
 use crate::operators::stream::make_batch;
 
 /// What the rows of a window partition before a chunk came to, where all frames begin with the partition: the value of each buffer, as
@@ -94,6 +94,7 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames, before: Opt
         | AggregateFunction::ListAgg
         | AggregateFunction::MaxBy
         | AggregateFunction::MinBy
+        | AggregateFunction::ApproxCountDistinct
         | AggregateFunction::Percentile
         | AggregateFunction::PercentileDisc => {}
         AggregateFunction::BloomFilter
@@ -112,7 +113,7 @@ pub fn compute(call: &AggregateExpr, chunk: &Chunk, frames: &Frames, before: Opt
                 let going_on = Buffer { init: scalar::from_array(earlier, 0)?, ..buffer.clone() };
                 accumulate(&going_on, &input, chunk, frames, None)?
             }
-            Some(earlier) if matches!(buffer.update, Accumulate::Moments | Accumulate::PairMoments) => {
+            Some(earlier) if matches!(buffer.update, Accumulate::Moments | Accumulate::PairMoments | Accumulate::DistinctCount { .. }) => {
                 accumulate(buffer, &input, chunk, frames, Some(earlier))?
             }
             Some(earlier) => accumulate(buffer, &concat(&[earlier, &input])?, chunk, &frames.after_one_more(), None)?,
@@ -158,7 +159,7 @@ fn masked(values: ArrayRef, filter: Option<&BooleanArray>) -> Result<ArrayRef> {
     })
 }
 
-/// One value per frame; `before` is the value of moments that all frames begin with.
+/// One value per frame; `before` is the value of moments or registers that all frames begin with.
 fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames, before: Option<&ArrayRef>) -> Result<ArrayRef> {
     let seen = Seen::new(input.logical_nulls().map(|n| n.into_inner()), input.len());
     match buffer.update {
@@ -178,6 +179,7 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames,
         Accumulate::CollectSet => collect(input, frames, true),
         Accumulate::Moments => moments::of_frames(moments::Source::Values, input, &buffer.data_type.to_arrow(), frames.ranges(), before),
         Accumulate::PairMoments => moments::of_frames(moments::Source::Pairs, input, &buffer.data_type.to_arrow(), frames.ranges(), before),
+        Accumulate::DistinctCount { precision } => distinct_count::of_frames(precision, input, frames.ranges(), before),
         Accumulate::BitAnd | Accumulate::BitOr | Accumulate::BitXor => bits(buffer.update, input, frames),
         Accumulate::BloomFilter { .. }
         | Accumulate::BitmapOr

@@ -178,7 +178,17 @@ fn without_needless_distinct(call: AggregateExpr) -> AggregateExpr {
     use AggregateFunction::*;
     let needless = matches!(
         call.function,
-        Min | Max | BoolAnd | BoolOr | BitAnd | BitOr | CollectSet | First | FirstIgnoreNulls | Last | LastIgnoreNulls
+        Min | Max
+            | BoolAnd
+            | BoolOr
+            | BitAnd
+            | BitOr
+            | ApproxCountDistinct
+            | CollectSet
+            | First
+            | FirstIgnoreNulls
+            | Last
+            | LastIgnoreNulls
     );
     AggregateExpr { distinct: call.distinct && !needless, ..call }
 }
@@ -223,7 +233,9 @@ fn kind(calls: &[AggregateCall]) -> AggregateKind {
         use AggregateFunction::*;
         matches!(c.expr.function, CollectList | CollectSet | Percentile | PercentileDisc | Mode | ListAgg | BloomFilter)
     };
-    if calls.iter().flat_map(|c| &c.buffers).all(|b| is_fixed_width(&b.data_type)) {
+    // Spark has the registers of counts side by side in words.
+    let words = |c: &&AggregateCall| c.expr.function == AggregateFunction::ApproxCountDistinct;
+    if calls.iter().filter(|c| !words(c)).flat_map(|c| &c.buffers).all(|b| is_fixed_width(&b.data_type)) {
         AggregateKind::Hash
     } else if calls.iter().any(objects) {
         AggregateKind::ObjectHash
