@@ -317,15 +317,15 @@ fn broadcast_joins(left: &str, right: &str, condition: &str) -> Vec<String> {
 
 #[test]
 fn broadcasts_that_do_not_fit() {
-    let (left, right) = (side(10000, "id * 7919 % 10007", "true"), side(10000, "id * 7907 % 10007 + 5000", "id % 3 > 0"));
-    let nulls = side(10000, "CASE WHEN id % 100 = 1 THEN NULL ELSE id * 7919 % 10007 END", "true");
+    let (left, right) = (side(6000, "id * 7919 % 10007", "true"), side(6000, "id * 7907 % 10007 + 5000", "id % 3 > 0"));
+    let nulls = side(6000, "CASE WHEN id % 100 = 1 THEN NULL ELSE id * 7919 % 10007 END", "true");
     let settings = [("sql.shuffle.partitions", "2"), ("sql.autoBroadcastJoinThreshold", "1GB"), ("execution.batchSize", "100")];
     for (limit, left, right, condition, which) in [
-        ("256KB", &left, &right, "l.k = r.k AND l.id < 2 * r.id", 0..7),
-        ("256KB", &nulls, &right, "l.k = r.k", 7..11),
+        ("150KB", &left, &right, "l.k = r.k AND l.id < 2 * r.id", 0..7),
+        ("150KB", &nulls, &right, "l.k = r.k", 7..11),
         // What `NOT IN` makes of NULLs on both sides.
-        ("512KB", &nulls, &nulls, "l.k = r.k", 8..10),
-        ("100KB", &one_key(500, 1), &one_key(500, 3), "l.k = r.k AND l.t < r.t", 0..7),
+        ("256KB", &nulls, &nulls, "l.k = r.k", 8..10),
+        ("100KB", &one_key(200, 1), &one_key(200, 3), "l.k = r.k AND l.t < r.t", 0..7),
     ] {
         let queries = &broadcast_joins(left, right, condition)[which];
         for sql in queries {
