@@ -417,6 +417,8 @@ functions! {
     JsonTuple "json_tuple" "a a a*" => "*";
     /// `stack(n, …)`: the arguments dealt over n rows.
     Stack "stack" "i a*" => "*";
+    /// `replicaterows(n, …)`: the other arguments n times. Made for INTERSECT ALL and EXCEPT ALL.
+    ReplicateRows "replicaterows" "l a a*" => "*";
 
     // JSON.
     /// `get_json_object(text, path)`; NULL where the text is broken or the path leads nowhere.
@@ -478,7 +480,7 @@ impl ScalarFunction {
     /// Yields rows rather than a value.
     pub fn is_generator(self) -> bool {
         use ScalarFunction::*;
-        matches!(self, Explode | PosExplode | Inline | JsonTuple | Stack) || self.without_outer().is_some()
+        matches!(self, Explode | PosExplode | Inline | JsonTuple | Stack | ReplicateRows) || self.without_outer().is_some()
     }
 
     /// The generator that this one is the outer form of.
@@ -626,6 +628,7 @@ impl ScalarFunction {
                 | PosExplodeOuter
                 | InlineOuter
                 | Stack
+                | ReplicateRows
         )
     }
 }

@@ -404,6 +404,9 @@ impl ScalarFunction {
                 let columns = (args.len() - 1).div_ceil(rows);
                 args[1..].iter().take(columns).enumerate().map(|(i, a)| Field::new(format!("col{i}"), a.data_type(), true)).collect()
             }
+            (ScalarFunction::ReplicateRows, _) => {
+                args[1..].iter().enumerate().map(|(i, a)| Field::new(format!("col{i}"), a.data_type(), a.nullable())).collect()
+            }
             _ => vec![],
         }
     }

@@ -122,7 +122,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         GetJsonObject | JsonArrayLength | JsonObjectKeys | FromJson | ToJson => {
             json::evaluate(function, &values, &types(), &whole.data_type(), rows.count)
         }
-        Explode | PosExplode | Inline | ExplodeOuter | PosExplodeOuter | InlineOuter | JsonTuple | Stack => {
+        Explode | PosExplode | Inline | ExplodeOuter | PosExplodeOuter | InlineOuter | JsonTuple | Stack | ReplicateRows => {
             Err(Error::unsupported(format!("the generator `{}` outside of SELECT and LATERAL VIEW", function.name())))
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, UInt32Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{interleave, take};
+use arrow::datatypes::Int64Type;
 
 use super::Rows;
 use super::collections::{null_array, under_nulls};
@@ -32,6 +33,7 @@ pub fn generate(generator: &Expr, batch: &RecordBatch, outer: bool) -> Result<Ge
     let count = batch.num_rows();
     match function {
         ScalarFunction::Stack => stack(&rows, args, count),
+        ScalarFunction::ReplicateRows => replicate(&rows, args, count),
         ScalarFunction::JsonTuple => {
             let args = args.iter().map(|e| rows.eval(e)).collect::<Result<Vec<_>>>()?;
             Ok(Generated { rows: (0..count as u32).collect(), columns: super::json::tuple(&args, count)? })
@@ -81,6 +83,17 @@ pub fn generate(generator: &Expr, batch: &RecordBatch, outer: bool) -> Result<Ge
         }
         other => Err(Error::internal(format!("`{}` is no generator", other.name()))),
     }
+}
+
+fn replicate(rows: &Rows<'_>, args: &[Expr], count: usize) -> Result<Generated> {
+    let mut columns = args.iter().map(|e| rows.eval(e)?.into_array(count)).collect::<Result<Vec<_>>>()?.into_iter();
+    let times = columns.next().ok_or_else(|| Error::internal("`replicaterows` without a number of rows"))?;
+    let times = times.as_primitive::<Int64Type>();
+    let from =
+        (0..count).flat_map(|row| std::iter::repeat_n(row as u32, if times.is_valid(row) { times.value(row).max(0) as usize } else { 0 }));
+    let from = UInt32Array::from(from.collect::<Vec<_>>());
+    let columns = columns.map(|column| Ok(take(&column, &from, None)?)).collect::<Result<_>>()?;
+    Ok(Generated { rows: from, columns })
 }
 
 fn stack(rows: &Rows<'_>, args: &[Expr], count: usize) -> Result<Generated> {

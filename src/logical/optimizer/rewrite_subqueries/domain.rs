@@ -275,7 +275,7 @@ pub fn limit_per_group(plan: LogicalPlan, keys: Vec<Expr>, limit: Option<u64>, o
 }
 
 /// `plan` with a column that numbers the rows of each group of equal keys, from 1; and that column.
-pub fn row_number(plan: LogicalPlan, keys: Vec<Expr>, order_by: Vec<SortOrder>) -> (LogicalPlan, Attribute) {
+fn row_number(plan: LogicalPlan, keys: Vec<Expr>, order_by: Vec<SortOrder>) -> (LogicalPlan, Attribute) {
     let call = Expr::Window(Box::new(WindowExpr {
         function: WindowFunction::Ranking { function: RankingFunction::RowNumber, args: vec![], ignore_nulls: false },
         partition_by: keys.clone(),

@@ -13,8 +13,6 @@ mod pull_up;
 #[cfg(test)]
 mod tests;
 
-pub use domain::row_number;
-
 use std::collections::{BTreeSet, HashMap};
 
 use super::support::{
