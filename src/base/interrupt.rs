@@ -5,6 +5,7 @@
 //! [`Interrupt::flag`] (generated code between its matches).
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
@@ -159,7 +160,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| if payload.is::<Unwinding>() { cancelled() } else { resume_unwind(payload) })
 }
 
-/// Polls at every 2¹⁶th step, and leaves by a panic that [`catch`] turns into an error.
+/// Polls at every 2¹⁶th step, and leaves by a panic that [`catch`] turns into an error; each task is within one.
 #[derive(Default)]
 pub struct Ticks(Cell<u16>);
 
@@ -173,6 +174,22 @@ impl Ticks {
         }
     }
 }
+
+/// The items, with a [tick](Ticks::tick) before each.
+pub fn polled<I: IntoIterator>(items: I) -> impl Iterator<Item = I::Item> {
+    let ticks = Ticks::default();
+    items.into_iter().inspect(move |_| ticks.tick())
+}
+
+/// `0..rows` in pieces that take some milliseconds where a row takes some hundred nanoseconds, polling before each.
+///
+/// # Errors
+/// `Cancelled`.
+pub fn pieces(rows: usize) -> impl Iterator<Item = Result<Range<usize>>> {
+    (0..rows).step_by(PIECE).map(move |from| check().map(|()| from..rows.min(from + PIECE)))
+}
+
+const PIECE: usize = 1 << 16;
 
 #[cold]
 fn poll() {

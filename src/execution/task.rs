@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::base::settings::TASK_MAX_FAILURES;
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Error, ErrorClass, Result, interrupt};
 use crate::rdd::TaskContext;
 use crate::rdd::counter::Tally;
 use crate::rdd::stages::RunningStage;
@@ -57,7 +57,8 @@ fn attempt<T>(task: &TaskContext, work: impl Fn(&TaskContext) -> Result<T>) -> R
         }
         Ok(made)
     };
-    let made = catch_unwind(AssertUnwindSafe(whole)).map_err(|payload| Failure::Panic(panic_message(payload.as_ref()).to_string()))?;
+    let made = catch_unwind(AssertUnwindSafe(|| interrupt::catch(whole)?))
+        .map_err(|payload| Failure::Panic(panic_message(payload.as_ref()).to_string()))?;
     let made = made.map_err(Failure::Error)?;
     tally.keep();
     Ok(made)

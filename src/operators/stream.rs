@@ -1,6 +1,6 @@
 //! Small tools over batches and streams of them, shared by the interpreted operators.
 
-use arrow::array::{Array, BooleanArray, RecordBatch, new_empty_array};
+use arrow::array::{Array, ArrayData, ArrayRef, BooleanArray, MutableArrayData, RecordBatch, make_array, new_empty_array};
 use arrow::compute::{BatchCoalescer, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 
@@ -65,13 +65,34 @@ pub fn gathered(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBat
     if let [one] = batches {
         return Ok(one.clone());
     }
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let column = |c: usize| {
         interrupt::check()?;
         let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(c).as_ref()).collect();
-        Ok(if parts.is_empty() { new_empty_array(schema.field(c).data_type()) } else { with_buffers_once(arrow::compute::concat(&parts)?) })
+        Ok(match &parts[..] {
+            [] => new_empty_array(schema.field(c).data_type()),
+            _ if rows < SOON_GATHERED => with_buffers_once(arrow::compute::concat(&parts)?),
+            _ => with_buffers_once(appended(&parts, rows)?),
+        })
     };
     let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
-    make_batch(schema, columns, batches.iter().map(RecordBatch::num_rows).sum())
+    make_batch(schema, columns, rows)
+}
+
+/// So few rows are gathered within some ten milliseconds.
+const SOON_GATHERED: usize = 1 << 19;
+
+/// The parts one after the other, as Arrow's `concat` has them, polling between them.
+fn appended(parts: &[&dyn Array], rows: usize) -> Result<ArrayRef> {
+    let all: Vec<ArrayData> = parts.iter().map(|p| p.to_data()).collect();
+    let mut out = MutableArrayData::new(all.iter().collect(), false, rows);
+    for (i, part) in parts.iter().enumerate() {
+        for piece in interrupt::pieces(part.len()) {
+            let piece = piece?;
+            out.try_extend(i, piece.start, piece.end)?;
+        }
+    }
+    Ok(make_array(out.freeze()))
 }
 
 /// How many input rows to take at once where nobody knows how many rows each yields: about as many as yield a batch.

@@ -1,6 +1,7 @@
 //! The table of groups of one task: packed rows, found by hash or by key.
 
 use super::arena::Arena;
+use crate::base::interrupt;
 
 /// Bytes at the start of a row: its hash, or of a row in its slot, 1 where there is a group.
 pub const ROW_HEADER: usize = 8;
@@ -85,7 +86,8 @@ impl AggregateTable {
         table
     }
 
-    /// A zeroed directory of `slots` words, filled again from the rows.
+    /// A zeroed directory of `slots` words, filled again from the rows; not to the end if the thread is to stop: that the groups are not
+    /// found any more is noticed by nobody then.
     fn resize(&mut self, slots: usize) {
         self.slots = vec![0; slots];
         self.directory = self.slots.as_mut_ptr();
@@ -94,14 +96,19 @@ impl AggregateTable {
         }
         self.mask = slots as u64 - 1;
         self.shift = u64::from(64 - slots.trailing_zeros());
-        for row in self.rows() {
-            // SAFETY: every row of a table by hash starts with its hash.
-            let hash = unsafe { (row as *const u64).read() };
-            let mut slot = (hash >> self.shift) as usize;
-            while self.slots[slot] != 0 {
-                slot = (slot + 1) & self.mask as usize;
+        for block in 0..self.blocks.len() {
+            if interrupt::check().is_err() {
+                return;
             }
-            self.slots[slot] = (row << 16) | (hash & 0xFFFF);
+            for row in self.rows_of(block) {
+                // SAFETY: every row of a table by hash starts with its hash.
+                let hash = unsafe { (row as *const u64).read() };
+                let mut slot = (hash >> self.shift) as usize;
+                while self.slots[slot] != 0 {
+                    slot = (slot + 1) & self.mask as usize;
+                }
+                self.slots[slot] = (row << 16) | (hash & 0xFFFF);
+            }
         }
     }
 
@@ -148,14 +155,18 @@ impl AggregateTable {
         if let Addressing::InPlace { .. } = self.addressing {
             return self.placed.clone();
         }
-        let last = self.in_last_block();
-        let mut rows = Vec::with_capacity(self.full + last);
-        for (i, block) in self.blocks.iter().enumerate() {
-            let count = if i + 1 == self.blocks.len() { last } else { block.len() * 8 / self.row_size };
-            let start = block.as_ptr() as u64;
-            rows.extend((0..count as u64).map(|r| start + r * self.row_size as u64));
-        }
+        let mut rows = Vec::with_capacity(self.full + self.in_last_block());
+        (0..self.blocks.len()).for_each(|block| rows.extend(self.rows_of(block)));
         rows
+    }
+
+    /// Addresses of the rows of a block.
+    fn rows_of(&self, block: usize) -> impl Iterator<Item = u64> + use<> {
+        let last = block + 1 == self.blocks.len();
+        let (words, size) = (&self.blocks[block], self.row_size as u64);
+        let count = if last { self.in_last_block() } else { words.len() * 8 / self.row_size };
+        let start = words.as_ptr() as u64;
+        (0..count as u64).map(move |r| start + r * size)
     }
 
     /// Bytes held.

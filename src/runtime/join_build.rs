@@ -127,6 +127,7 @@ impl<'a> Builder<'a> {
         try_on_threads(self.batches.chunks(group).collect(), self.threads, |batches| {
             let mut bits = vec![0u64; words];
             for batch in batches {
+                interrupt::check()?;
                 let Some(keys) = pack::integers(&batch.keys[key])? else { continue };
                 keys.each(0..batch.num_rows(), batch.keys[key].nulls(), |_, key| {
                     let offset = key.wrapping_sub(least) as u64;
@@ -182,6 +183,7 @@ impl<'a> Builder<'a> {
         let work = self.batches.chunks(group).zip(ranks.iter_mut().zip(&mut next)).collect();
         try_on_threads(work, self.threads, |(batches, (ranks, counts))| {
             for batch in batches {
+                interrupt::check()?;
                 let mut of_batch = vec![NOWHERE; batch.num_rows()];
                 if let Some(keys) = pack::integers(&batch.keys[0])? {
                     keys.each(0..batch.num_rows(), batch.keys[0].nulls(), |i, key| {
@@ -208,6 +210,7 @@ impl<'a> Builder<'a> {
         try_on_threads(work, self.threads, |(batches, (ranks, next))| {
             for (batch, mut targets) in batches.iter().zip(ranks) {
                 for (c, places) in targets.chunks_mut(CHUNK).enumerate() {
+                    interrupt::check()?;
                     for place in places.iter_mut().filter(|p| **p != NOWHERE) {
                         let next = &mut next[*place as usize];
                         *place = *next;
@@ -239,6 +242,7 @@ impl<'a> Builder<'a> {
         let mut entries: Vec<Entry> = Vec::with_capacity(count);
         let mut first = 0;
         for (batch, valid) in self.batches.iter().zip(&valid) {
+            interrupt::check()?;
             let rows = first..first + batch.num_rows();
             let entry = |row: usize| (((hashes[row] >> shift) << 16) | filter_bits(hashes[row]), row as u32);
             match valid {
@@ -409,6 +413,7 @@ fn on_threads<T: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) + Sync) -
     let queue = Mutex::new(items.into_iter());
     let next = || queue.lock().unwrap_or_else(|e| e.into_inner()).next();
     let drain = || {
+        let _entered = interrupt.enter();
         while let Some(item) = next().filter(|_| !interrupt.requested()) {
             work(item);
         }

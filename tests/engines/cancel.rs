@@ -1,4 +1,4 @@
-//! Queries that are cancelled stop soon, and leave nothing: no file, no memory, no thread; the next query is answered.
+//! Queries that are cancelled stop soon, and leave nothing: no file, no memory, no thread, no code; the next query is answered.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use wholestage::api::Session;
 use wholestage::base::{ErrorClass, Result};
 use wholestage::cli::answers::Answer;
+use wholestage::execution::{QueryExecution, StreamOrder};
 
 use super::memory::{assert_nothing_left, session};
 
@@ -37,8 +38,35 @@ fn heavy() -> Vec<(&'static str, String)> {
         ("top", "SELECT t FROM (SELECT concat('some text ', id * 7919 % 1000003) AS t, id FROM range(1000000000)) ORDER BY t DESC, id LIMIT 100000".to_string()),
         ("distinct", "SELECT count(DISTINCT id * 7919 % 1000003, id % 31), count(DISTINCT id % 17) FROM range(50000000)".to_string()),
         ("rows", "SELECT id, concat('text ', id) AS t FROM range(40000000)".to_string()),
+        ("compiling", many_branches()),
+        ("broadcast", "SELECT /*+ BROADCAST(b) */ count(*), max(b.t) FROM range(100000000) a JOIN (SELECT id * 3 AS k, concat('some text ', id) AS t FROM range(5000000)) b ON a.id = b.k".to_string()),
+        ("reading a shuffle", format!("SELECT max(sha2(repeat(t, 20), 256)) FROM (SELECT /*+ REPARTITION(4) */ * FROM {ROWS})")),
+        ("ranks", "SELECT max(a), max(b), max(c) FROM (SELECT rank() OVER (ORDER BY k) AS a, lag(id, 7) OVER (ORDER BY k) AS b, percent_rank() OVER (ORDER BY k) AS c FROM (SELECT id, id * 7919 % 1000003 AS k FROM range(10000000)))".to_string()),
+        ("groups of every kind", "SELECT count(*), max(s), max(m), max(d) FROM (SELECT id % 3000017 AS k, sum(id) AS s, min(concat('text ', id)) AS m, stddev(id) AS d, collect_set(id % 3) AS c FROM range(30000000) GROUP BY 1)".to_string()),
     ];
     all.into()
+}
+
+/// An expression of a thousand branches, which takes long to compile.
+fn many_branches() -> String {
+    let branches: String = (0..1000).map(|i| format!(" WHEN id % {} = {i} THEN id * {i}", i + 7)).collect();
+    format!("SELECT sum(CASE{branches} ELSE 0 END) FROM range(100000000000)")
+}
+
+/// How the rows of a query are taken.
+#[derive(Clone, Copy)]
+enum Taken {
+    AtOnce,
+    Streamed,
+    ByPartition,
+}
+
+fn take_all(execution: &QueryExecution, how: Taken) -> Result<()> {
+    match how {
+        Taken::AtOnce => execution.collect().map(|_| ()),
+        Taken::Streamed => execution.execute_stream(StreamOrder::AsMade)?.try_for_each(|batch| batch.map(|_| ())),
+        Taken::ByPartition => execution.to_local_iterator()?.try_for_each(|batch| batch.map(|_| ())),
+    }
 }
 
 fn answer(session: &Session, sql: &str) -> Result<Answer> {
@@ -46,30 +74,39 @@ fn answer(session: &Session, sql: &str) -> Result<Answer> {
     Answer::of(&execution.output(), execution.collect()?)
 }
 
-/// Runs a query and cancels it after `delay`: how long it took to end after that, unless it had ended before.
-fn cancelled_after(session: &Session, sql: &str, delay: Duration) -> Option<Duration> {
+/// Runs a query and cancels it after `delay`: how long it took to end after that, unless it had ended before; and how many
+/// [mappings of code](code_pages) there were.
+fn cancelled_after(session: &Session, sql: &str, how: Taken, delay: Duration) -> (Option<Duration>, usize) {
     let execution = session.sql(sql).unwrap().query_execution().unwrap();
     let handle = execution.cancel_handle();
     let (sender, cancelled) = std::sync::mpsc::channel();
     let canceller = std::thread::spawn(move || {
         std::thread::sleep(delay);
+        let code = code_pages();
         let at = Instant::now();
         handle.cancel();
         let _ = sender.send(at);
+        code
     });
-    let outcome = execution.collect();
+    let outcome = take_all(&execution, how);
     let ended = Instant::now();
-    canceller.join().unwrap();
+    let code = canceller.join().unwrap();
     let at = cancelled.recv().unwrap();
     match outcome {
         Err(e) => assert_eq!(e.class, ErrorClass::Cancelled, "{sql}: {e}"),
         Ok(_) => assert!(ended < at + Duration::from_secs(30), "{sql} ended long after it was cancelled, and without an error"),
     }
-    ended.checked_duration_since(at)
+    (ended.checked_duration_since(at), code)
 }
 
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// Mappings of machine code that is from no file.
+fn code_pages() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    maps.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).filter(|m| m.len() == 5 && m[1].contains('x')).count()
 }
 
 /// Numbers that look random, the same each time.
@@ -87,6 +124,8 @@ fn cancel_at_random(count: usize, dir: &Path) -> Vec<(Duration, String)> {
     let sessions = [("interpreted", "0"), ("jit", "0"), ("interpreted", "64MB"), ("jit", "64MB")].map(|(mode, limit)| {
         let session = session(mode, limit, dir);
         session.set("sql.codegen.fallback", "false").unwrap();
+        // Code goes with its query.
+        session.set("sql.codegen.cache.maxEntries", "0").unwrap();
         (mode, limit, session)
     });
     let only = std::env::var("CANCEL_QUERY").ok();
@@ -97,23 +136,28 @@ fn cancel_at_random(count: usize, dir: &Path) -> Vec<(Duration, String)> {
     };
     // The workers of all sessions are there then.
     sessions.iter().for_each(|(.., session)| check(session));
-    let before = threads();
+    let before = (threads(), code_pages());
     let (mut random, mut times) = (Random(42), vec![]);
+    let mut most_code = 0;
     for i in 0..count {
         let (name, sql) = &queries[i % queries.len()];
         let (mode, limit, session) = &sessions[(i / queries.len()) % sessions.len()];
-        let delay = Duration::from_millis(random.below(if i % 5 == 0 { 20 } else { 3000 }));
-        let took = cancelled_after(session, sql, delay);
+        let delay = Duration::from_millis(random.below(if i % 4 == 0 { 30 } else { 3000 }));
+        let how = [Taken::AtOnce, Taken::Streamed, Taken::ByPartition][i % 3];
+        let (took, code) = cancelled_after(session, sql, how, delay);
+        most_code = most_code.max(code);
         assert_nothing_left(session, dir, name);
         check(session);
         times.extend(took.map(|t| (t, format!("{name}, {mode}, limit {limit}, after {delay:?}"))));
     }
     // Those of the last query may be on their way out.
     let deadline = Instant::now() + Duration::from_secs(5);
-    while threads() > before && Instant::now() < deadline {
+    while (threads() > before.0 || code_pages() > before.1) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(threads() <= before, "{} threads, {before} at first", threads());
+    let after = (threads(), code_pages());
+    assert!(count < 60 || most_code > before.1, "no machine code was seen");
+    assert!(after.0 <= before.0 && after.1 <= before.1, "{after:?} threads and mappings of code, {before:?} at first");
     times.sort();
     times
 }

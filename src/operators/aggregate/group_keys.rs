@@ -8,6 +8,7 @@ use arrow::datatypes::DataType;
 use hashbrown::HashTable;
 
 use super::key_columns::KeyColumns;
+use crate::base::interrupt::Ticks;
 use crate::base::{Error, Result};
 use crate::operators::fixed_key::{images, mix, restore, width};
 
@@ -187,6 +188,8 @@ pub struct PackedKeys<W> {
     null_group: Option<u32>,
     words: Vec<W>,
     values: Vec<u64>,
+    /// Of groups that move as the table grows.
+    moved: Ticks,
 }
 
 impl<W: Word> PackedKeys<W> {
@@ -200,6 +203,7 @@ impl<W: Word> PackedKeys<W> {
             null_group: None,
             words: vec![],
             values: vec![],
+            moved: Ticks::default(),
         }
     }
 
@@ -299,7 +303,10 @@ impl<W: Word> PackedKeys<W> {
             return *id;
         }
         let id = self.groups.len() as u32;
-        self.table.insert_unique(hash, (word, id), |(w, _)| w.hash());
+        self.table.insert_unique(hash, (word, id), |(w, _)| {
+            self.moved.tick();
+            w.hash()
+        });
         self.groups.push(word);
         id
     }

@@ -16,7 +16,7 @@ use super::group_keys::GroupKeys;
 use super::{Aggregate, AggregateCall, AggregateKind, AggregateMode};
 use crate::base::schema::arrow_schema;
 use crate::base::settings::SUBEXPRESSION_ELIMINATION;
-use crate::base::{Attribute, Error, Result, Scalar};
+use crate::base::{Attribute, Error, Result, Scalar, interrupt};
 use crate::expr::Expr;
 use crate::expr::aggregate::{Accumulate, describe};
 use crate::expr::evaluate::{evaluate_list, predicate, scalar};
@@ -50,15 +50,10 @@ impl Aggregate {
         let time = context.metric(plan.id, "aggTime");
         let batch_size = context.settings.batch_size();
         let shared = Arc::new(Shared { bound, merging, sorted, name: self.name(), batch_size, node: plan.id, time });
-        Ok(plan.child().execute(context)?.map_partitions("Aggregate", move |_, input, task| {
-            let results = results(shared.clone(), 0, input, task.query.clone());
-            Ok(Box::new(results.flat_map(move |result| -> BatchStream {
-                match result {
-                    Ok(batch) => Box::new(slices(batch, batch_size).map(Ok)),
-                    Err(e) => Box::new(std::iter::once(Err(e))),
-                }
-            })))
-        }))
+        Ok(plan
+            .child()
+            .execute(context)?
+            .map_partitions("Aggregate", move |_, input, task| Ok(results(shared.clone(), 0, input, task.query.clone()))))
     }
 }
 
@@ -75,6 +70,13 @@ struct Shared {
     time: Counter,
 }
 
+impl Shared {
+    /// For groups that were set aside `depth` times.
+    fn bound(&self, depth: u32) -> &Bound {
+        self.merging.as_ref().filter(|_| depth > 0).map_or(&self.bound, |(bound, _)| bound)
+    }
+}
+
 /// An aggregate bound to its input.
 struct Bound {
     key_types: Vec<DataType>,
@@ -88,6 +90,8 @@ struct Bound {
     buffers: Vec<usize>,
     /// The buffers as columns, by which `outputs` refers to them.
     buffer_schema: SchemaRef,
+    /// Keys and buffers.
+    group_schema: SchemaRef,
     /// One expression over the buffers per column that calls add to the keys: a buffer, or a result.
     outputs: Vec<Expr>,
     /// Keys and `outputs`, over which `result` is bound.
@@ -131,6 +135,7 @@ impl Bound {
             slots: vec![],
             buffers: vec![],
             buffer_schema: arrow_schema(&[]),
+            group_schema: arrow_schema(&[]),
             outputs: vec![],
             inner_schema: arrow_schema(&[]),
             result: vec![],
@@ -139,7 +144,7 @@ impl Bound {
         };
         let mut buffer_attributes: Vec<Attribute> = vec![];
         let mut outputs: Vec<Expr> = vec![];
-        let mut inner = key_attributes;
+        let mut inner = key_attributes.clone();
         for call in &aggregate.calls {
             let description = describe(&call.expr)?;
             let update = matches!(call.mode, AggregateMode::Partial | AggregateMode::Complete);
@@ -169,6 +174,7 @@ impl Bound {
             }
         }
         bound.buffer_schema = arrow_schema(&buffer_attributes);
+        bound.group_schema = arrow_schema(&[key_attributes, buffer_attributes.clone()].concat());
         bound.outputs = bind_all(&outputs, &buffer_attributes, context)?;
         bound.inner_schema = arrow_schema(&inner);
         bound.result = bind_all(&aggregate.result, &inner, context)?;
@@ -214,6 +220,17 @@ impl Bound {
         })
     }
 
+    /// The output for keys and buffers of some groups.
+    fn output(&self, groups: &RecordBatch) -> Result<RecordBatch> {
+        interrupt::check()?;
+        let (keys, buffers) = groups.columns().split_at(self.key_types.len());
+        let buffers = make_batch(&self.buffer_schema, buffers.to_vec(), groups.num_rows())?;
+        let mut columns = keys.to_vec();
+        columns.extend(evaluate_list(&self.outputs, &buffers, self.eliminate)?);
+        let inner = make_batch(&self.inner_schema, columns, groups.num_rows())?;
+        make_batch(&self.schema, evaluate_list(&self.result, &inner, self.eliminate)?, groups.num_rows())
+    }
+
     /// The first row of the last group of a sorted batch, where the batch has several.
     fn last_group(&self, batch: &RecordBatch) -> Result<Option<usize>> {
         let keys = evaluate_list(&self.feeds[0].exprs[..self.key_types.len()], batch, self.eliminate)?;
@@ -234,74 +251,84 @@ fn results(shared: Arc<Shared>, depth: u32, mut input: BatchStream, query: Arc<Q
     let mut memory = query.spillable(shared.node, shared.name);
     let leaving = memory.pool().limit().map_or(LEAVING_BYTES, |limit| LEAVING_BYTES.min(limit / 16));
     let (mut ended, mut merged, mut pending) = (false, None::<BatchStream>, None);
+    let mut finished = None::<BatchStream>;
     Box::new(std::iter::from_fn(move || {
-        if let Some(merged) = &mut merged {
-            return merged.next();
-        }
-        if ended {
-            return None;
-        }
-        let started = Instant::now();
-        let mut step = || {
-            let bound = shared.merging.as_ref().filter(|_| depth > 0).map_or(&shared.bound, |(bound, _)| bound);
-            let mut aside: Option<SetAside> = None;
-            let mut full = false;
-            let mut state = State::new(bound)?;
-            memory.free();
-            while !bound.flushes(&state) {
-                let Some(batch) = pending.take().map(Ok).or_else(|| input.next()) else {
-                    ended = true;
-                    break;
-                };
-                let batch = batch?;
-                let leave = shared.sorted && (full || state.keys.len() >= shared.batch_size || state.memory() >= leaving);
-                if leave && let Some(last) = bound.last_group(&batch)? {
-                    state.update(bound, &batch.slice(0, last))?;
-                    pending = Some(batch.slice(last, batch.num_rows() - last));
-                    break;
-                }
-                state.update(bound, &batch)?;
-                // Once as groups, and once as they leave.
-                let wanted = 2 * state.memory();
-                if memory.try_resize(wanted)? {
-                    continue;
-                }
-                if bound.partial {
-                    break;
-                }
-                // All but the last leave with the next batch.
-                full = shared.sorted && bound.last_group(&batch)?.is_some();
-                if full {
-                    memory.force(wanted - memory.size());
-                    continue;
-                }
-                match &shared.merging {
-                    Some((_, schema)) if depth < MOST_DEPTH => {
-                        let full = std::mem::replace(&mut state, State::new(bound)?);
-                        memory.free();
-                        let aside = aside.get_or_insert_with(|| {
-                            query.metric(shared.node, "numTasksFallBacked").fetch_add(u64::from(depth == 0), Ordering::Relaxed);
-                            SetAside::new(depth, shared.node, &query)
-                        });
-                        full.set_aside(bound, schema, aside)?;
-                    }
-                    _ => memory.resize(wanted)?,
-                }
+        loop {
+            if let Some(batch) = finished.as_mut().and_then(Iterator::next) {
+                return Some(batch);
             }
-            let (Some(mut aside), Some((_, schema))) = (aside, &shared.merging) else { return state.finish(bound).map(Some) };
-            state.set_aside(bound, schema, &mut aside)?;
-            memory.free();
-            let (parts, shared, query) = (aside.finish(), shared.clone(), query.clone());
-            let of_part = move |part| results(shared.clone(), depth + 1, parts.read(part), query.clone());
-            merged = Some(Box::new((0..PARTS).flat_map(of_part)));
-            Ok(None)
-        };
-        let result = step();
-        ended |= result.is_err();
-        shared.time.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        match result {
-            Ok(None) => merged.as_mut()?.next(),
-            other => other.transpose(),
+            finished = None;
+            if let Some(merged) = &mut merged {
+                return merged.next();
+            }
+            if ended {
+                return None;
+            }
+            let started = Instant::now();
+            let mut step = || {
+                let bound = shared.bound(depth);
+                let mut aside: Option<SetAside> = None;
+                let mut full = false;
+                let mut state = State::new(bound)?;
+                memory.free();
+                while !bound.flushes(&state) {
+                    let Some(batch) = pending.take().map(Ok).or_else(|| input.next()) else {
+                        ended = true;
+                        break;
+                    };
+                    let batch = batch?;
+                    let leave = shared.sorted && (full || state.keys.len() >= shared.batch_size || state.memory() >= leaving);
+                    if leave && let Some(last) = bound.last_group(&batch)? {
+                        state.update(bound, &batch.slice(0, last))?;
+                        pending = Some(batch.slice(last, batch.num_rows() - last));
+                        break;
+                    }
+                    state.update(bound, &batch)?;
+                    // Once as groups, and once as they leave.
+                    let wanted = 2 * state.memory();
+                    if memory.try_resize(wanted)? {
+                        continue;
+                    }
+                    if bound.partial {
+                        break;
+                    }
+                    // All but the last leave with the next batch.
+                    full = shared.sorted && bound.last_group(&batch)?.is_some();
+                    if full {
+                        memory.force(wanted - memory.size());
+                        continue;
+                    }
+                    match &shared.merging {
+                        Some((_, schema)) if depth < MOST_DEPTH => {
+                            let full = std::mem::replace(&mut state, State::new(bound)?);
+                            memory.free();
+                            let aside = aside.get_or_insert_with(|| {
+                                query.metric(shared.node, "numTasksFallBacked").fetch_add(u64::from(depth == 0), Ordering::Relaxed);
+                                SetAside::new(depth, shared.node, &query)
+                            });
+                            full.set_aside(bound, schema, aside)?;
+                        }
+                        _ => memory.resize(wanted)?,
+                    }
+                }
+                let (Some(mut aside), Some((_, schema))) = (aside, &shared.merging) else {
+                    let (groups, shared) = (state.finish(bound)?, shared.clone());
+                    finished = Some(Box::new(slices(groups, shared.batch_size).map(move |groups| shared.bound(depth).output(&groups))));
+                    return Ok(());
+                };
+                state.set_aside(bound, schema, &mut aside)?;
+                memory.free();
+                let (parts, shared, query) = (aside.finish(), shared.clone(), query.clone());
+                let of_part = move |part| results(shared.clone(), depth + 1, parts.read(part), query.clone());
+                merged = Some(Box::new((0..PARTS).flat_map(of_part)));
+                Ok(())
+            };
+            let result = step();
+            shared.time.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            if let Err(e) = result {
+                ended = true;
+                return Some(Err(e));
+            }
         }
     }))
 }
@@ -414,6 +441,7 @@ impl State {
         let mut slots = Vec::with_capacity(bound.slots.len());
         for (slot, accumulator) in bound.slots.iter().zip(&mut self.accumulators) {
             let counts = self.counts[slot.feed].as_deref().unwrap_or_default();
+            interrupt::check()?;
             slots.push(or_init(accumulator.finish(self.keys.len(), counts)?, &slot.init)?);
         }
         Ok(bound.buffers.iter().map(|slot| slots[*slot].clone()).collect())
@@ -421,19 +449,25 @@ impl State {
 
     /// Sets keys and buffers aside, to be merged later.
     fn set_aside(mut self, bound: &Bound, schema: &SchemaRef, aside: &mut SetAside) -> Result<()> {
-        let (groups, buffers) = (self.keys.len(), self.buffers(bound)?);
-        let keys = self.keys.emit()?;
-        let columns = keys.iter().cloned().chain(buffers).collect();
-        aside.push(&make_batch(schema, columns, groups)?, &keys)
+        let groups = self.emit(bound, schema)?;
+        for piece in interrupt::pieces(groups.num_rows()) {
+            let piece = piece?;
+            let groups = groups.slice(piece.start, piece.len());
+            aside.push(&groups, &groups.columns()[..bound.key_types.len()])?;
+        }
+        Ok(())
     }
 
+    /// Keys and buffers.
     fn finish(mut self, bound: &Bound) -> Result<RecordBatch> {
-        let groups = self.keys.len();
-        let buffers = make_batch(&bound.buffer_schema, self.buffers(bound)?, groups)?;
+        self.emit(bound, &bound.group_schema)
+    }
+
+    fn emit(&mut self, bound: &Bound, schema: &SchemaRef) -> Result<RecordBatch> {
+        let (groups, buffers) = (self.keys.len(), self.buffers(bound)?);
         let mut columns = self.keys.emit()?;
-        columns.extend(evaluate_list(&bound.outputs, &buffers, bound.eliminate)?);
-        let inner = make_batch(&bound.inner_schema, columns, groups)?;
-        make_batch(&bound.schema, evaluate_list(&bound.result, &inner, bound.eliminate)?, groups)
+        columns.extend(buffers);
+        make_batch(schema, columns, groups)
     }
 }
 

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
 
+use crate::base::interrupt::Ticks;
 use crate::base::{Error, Result};
 use crate::expr::evaluate::normalise_floats;
 use crate::operators::fixed_key::{hash_bytes, hash_wide, images, mix, restore, width};
@@ -26,6 +27,8 @@ pub struct KeyColumns {
     table: HashTable<(u64, u32)>,
     groups: usize,
     hashes: Vec<u64>,
+    /// Of groups that move as the table grows.
+    moved: Ticks,
 }
 
 /// Key values of the groups; 0 or empty where NULL.
@@ -172,6 +175,7 @@ impl KeyColumns {
             table: HashTable::new(),
             groups: 0,
             hashes: vec![],
+            moved: Ticks::default(),
         })
     }
 
@@ -257,7 +261,10 @@ impl KeyColumns {
             }
             self.columns[c].push(values, row, null);
         }
-        self.table.insert_unique(hash, (hash, group), |(h, _)| *h);
+        self.table.insert_unique(hash, (hash, group), |(h, _)| {
+            self.moved.tick();
+            *h
+        });
         group
     }
 

@@ -8,6 +8,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Fields, Float64Type};
 
 use super::accumulators::{Accumulator, Rows, mismatch};
+use crate::base::interrupt::Ticks;
 use crate::base::{Error, Result};
 
 /// Of one column x: n, mean, Σ(x - mean)², Σ(x - mean)³, Σ(x - mean)⁴. Of two columns: n, the means of x and y, Σ(x - mean)(y - mean),
@@ -186,6 +187,7 @@ impl Accumulator for Moments {
 }
 
 /// The moments of each frame of rows, which begin with those of `before`. Frames that only grow at their end are not begun anew.
+/// [Polls](Ticks).
 ///
 /// # Errors
 /// `Internal` when the input is of another type.
@@ -203,11 +205,15 @@ pub fn of_frames(
         Input::new(Source::States, before)?.columns.iter().zip(&mut first.0).for_each(|(c, v)| *v = c.value(0));
     }
     let (mut state, mut start, mut end, mut states) = (first, 0, 0, vec![]);
+    let ticks = Ticks::default();
     for (s, e) in frames {
         if s != start || e < end {
             (state, start, end) = (first, s, s);
         }
-        (end..e).filter(|row| input.nulls.is_none_or(|n| n.is_valid(*row))).for_each(|row| input.feed(&mut state, row, higher));
+        for row in (end..e).filter(|row| input.nulls.is_none_or(|n| n.is_valid(*row))) {
+            ticks.tick();
+            input.feed(&mut state, row, higher);
+        }
         end = end.max(e);
         states.push(state);
     }

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::base::Result;
-use crate::base::interrupt::{self, Ticks};
+use crate::base::interrupt::{self, Ticks, polled};
 use crate::expr::SortOrder;
 use crate::expr::evaluate::normalise_floats;
 use crate::operators::fixed_key::{images, width};
@@ -50,38 +50,48 @@ impl SortKeys {
     }
 
     /// # Errors
-    /// `Internal` when the columns are not of the order's types.
+    /// `Internal` when the columns are not of the order's types; `Cancelled`.
     pub fn encode(&self, columns: &[ArrayRef], rows: usize) -> Result<EncodedKeys> {
         match &self.encoding {
             Encoding::Word(widths) if widths.iter().map(|w| w + 1).sum::<u32>() <= 64 => {
                 let mut words = vec![0u64; rows];
-                self.pack(widths, columns, |row, bits, value| words[row] = (words[row] << bits) | value as u64)?;
+                self.pack(widths, columns, rows, |row, bits, value| words[row] = (words[row] << bits) | value as u64)?;
                 Ok(EncodedKeys::Short(words))
             }
             Encoding::Word(widths) => {
                 let mut words = vec![0u128; rows];
-                self.pack(widths, columns, |row, bits, value| words[row] = (words[row] << bits) | value)?;
+                self.pack(widths, columns, rows, |row, bits, value| words[row] = (words[row] << bits) | value)?;
                 Ok(EncodedKeys::Long(words))
             }
             Encoding::Bytes(converter) => {
                 let columns = columns.iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
-                Ok(EncodedKeys::Bytes(converter.convert_columns(&columns)?))
+                let mut encoded = converter.empty_rows(rows, 0);
+                for piece in interrupt::pieces(rows) {
+                    let piece = piece?;
+                    let columns: Vec<ArrayRef> = columns.iter().map(|c| c.slice(piece.start, piece.len())).collect();
+                    converter.append(&mut encoded, &columns)?;
+                }
+                Ok(EncodedKeys::Bytes(encoded))
             }
         }
     }
 
-    fn pack(&self, widths: &[u32], columns: &[ArrayRef], mut put: impl FnMut(usize, u32, u128)) -> Result<()> {
+    fn pack(&self, widths: &[u32], columns: &[ArrayRef], rows: usize, mut put: impl FnMut(usize, u32, u128)) -> Result<()> {
         let mut values = vec![];
-        for ((column, width), options) in columns.iter().zip(widths).zip(&self.options) {
-            images(column, &mut values)?;
-            let flip = if options.descending { u64::MAX >> (64 - width) } else { 0 };
-            let null_bit = 1u128 << width;
-            let (null, valid) = if options.nulls_first { (0, null_bit) } else { (null_bit, 0) };
-            match column.nulls().filter(|n| n.null_count() > 0) {
-                None => values.iter().enumerate().for_each(|(row, v)| put(row, width + 1, valid | u128::from(v ^ flip))),
-                Some(nulls) => values.iter().enumerate().for_each(|(row, v)| {
-                    put(row, width + 1, if nulls.is_valid(row) { valid | u128::from(v ^ flip) } else { null });
-                }),
+        for piece in interrupt::pieces(rows) {
+            let piece = piece?;
+            for ((column, width), options) in columns.iter().zip(widths).zip(&self.options) {
+                let column = column.slice(piece.start, piece.len());
+                images(&column, &mut values)?;
+                let flip = if options.descending { u64::MAX >> (64 - width) } else { 0 };
+                let null_bit = 1u128 << width;
+                let (null, valid) = if options.nulls_first { (0, null_bit) } else { (null_bit, 0) };
+                match column.nulls().filter(|n| n.null_count() > 0) {
+                    None => piece.clone().zip(&values).for_each(|(row, v)| put(row, width + 1, valid | u128::from(v ^ flip))),
+                    Some(nulls) => values.iter().enumerate().for_each(|(i, v)| {
+                        put(piece.start + i, width + 1, if nulls.is_valid(i) { valid | u128::from(v ^ flip) } else { null });
+                    }),
+                }
             }
         }
         Ok(())
@@ -138,7 +148,7 @@ impl EncodedKeys {
             EncodedKeys::Long(words) => sort_words(words, limit),
             EncodedKeys::Bytes(rows) => {
                 // The first bytes beside the position decide most comparisons without a look at the row.
-                let mut keys: Vec<(u64, u32)> = rows.iter().enumerate().map(|(i, row)| (prefix(row.data()), i as u32)).collect();
+                let mut keys: Vec<(u64, u32)> = polled(rows.iter().enumerate()).map(|(i, row)| (prefix(row.data()), i as u32)).collect();
                 let order = |a: &(u64, u32), b: &(u64, u32)| {
                     a.0.cmp(&b.0).then_with(|| rows.row(a.1 as usize).cmp(&rows.row(b.1 as usize))).then(a.1.cmp(&b.1))
                 };

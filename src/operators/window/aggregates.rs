@@ -20,6 +20,7 @@ use arrow::row::{RowConverter, SortField};
 use super::frames::Frames;
 use super::groups::Chunk;
 use super::offset::{Seen, first_or_last};
+use crate::base::interrupt::{Ticks, polled};
 use crate::base::schema::arrow_schema;
 use crate::base::{DataType, Error, Result, Scalar, decimal};
 use crate::expr::aggregate::{Accumulate, Buffer, describe};
@@ -164,11 +165,7 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames,
     let seen = Seen::new(input.logical_nulls().map(|n| n.into_inner()), input.len());
     match buffer.update {
         Accumulate::Count => {
-            let counts = frames
-                .starts
-                .iter()
-                .zip(&frames.ends)
-                .map(|(&s, &e)| if s < e { seen.before(e as usize) - seen.before(s as usize) } else { 0 });
+            let counts = frames.ranges().map(|(s, e)| seen.before(e) - seen.before(s));
             let init = buffer.init.as_i128().unwrap_or(0) as i64;
             Ok(Arc::new(Int64Array::from_iter_values(counts.map(|c| init + c as i64))))
         }
@@ -197,8 +194,7 @@ fn accumulate(buffer: &Buffer, input: &ArrayRef, chunk: &Chunk, frames: &Frames,
 
 /// Which frames have a value that is not NULL; all do where the buffer starts with a value.
 fn filled(buffer: &Buffer, seen: &Seen, frames: &Frames) -> Option<NullBuffer> {
-    let has_value = |(&s, &e): (&u32, &u32)| s < e && seen.before(s as usize) < seen.before(e as usize);
-    buffer.init.is_null().then(|| frames.starts.iter().zip(&frames.ends).map(has_value).collect())
+    buffer.init.is_null().then(|| frames.ranges().map(|(s, e)| seen.before(s) < seen.before(e)).collect())
 }
 
 fn sum(buffer: &Buffer, input: &ArrayRef, seen: &Seen, chunk: &Chunk, frames: &Frames) -> Result<ArrayRef> {
@@ -269,8 +265,7 @@ fn exact_sums(input: &ArrayRef, frames: &Frames) -> Result<Vec<i128>> {
             longs.as_primitive::<Int64Type>().values().iter().enumerate().for_each(|(r, &v)| add(r, i128::from(v)));
         }
     }
-    let difference = |(&s, &e): (&u32, &u32)| if s < e { totals[e as usize].wrapping_sub(totals[s as usize]) } else { 0 };
-    Ok(frames.starts.iter().zip(&frames.ends).map(difference).collect())
+    Ok(frames.ranges().map(|(s, e)| totals[e].wrapping_sub(totals[s])).collect())
 }
 
 /// Sums that begin with `init`.
@@ -286,17 +281,14 @@ fn double_sums(input: &Float64Array, init: f64, chunk: &Chunk, frames: &Frames) 
                 total
             }));
         }
-        return frames.starts.iter().zip(&frames.ends).map(|(&s, &e)| if s < e { running[e as usize - 1] } else { init }).collect();
+        return frames.ranges().map(|(s, e)| if s < e { running[e - 1] } else { init }).collect();
     }
     // A segment tree: node `i` holds the sum of nodes `2i` and `2i + 1`; the leaves follow from `rows` on.
     let mut tree = vec![0.0; 2 * rows];
     (0..rows).for_each(|row| tree[rows + row] = value(row));
-    (1..rows).rev().for_each(|i| tree[i] = tree[2 * i] + tree[2 * i + 1]);
-    let sum = |(&start, &end): (&u32, &u32)| {
-        if start >= end {
-            return init;
-        }
-        let (mut low, mut high) = (start as usize + rows, end as usize + rows);
+    polled((1..rows).rev()).for_each(|i| tree[i] = tree[2 * i] + tree[2 * i + 1]);
+    let sum = |(start, end): (usize, usize)| {
+        let (mut low, mut high) = (start + rows, end + rows);
         let (mut left, mut right) = (0.0, 0.0);
         while low < high {
             if low & 1 == 1 {
@@ -311,7 +303,7 @@ fn double_sums(input: &Float64Array, init: f64, chunk: &Chunk, frames: &Frames) 
         }
         init + (left + right)
     };
-    frames.starts.iter().zip(&frames.ends).map(sum).collect()
+    frames.ranges().map(sum).collect()
 }
 
 /// The least (`Less`) or greatest (`Greater`) value of each frame.
@@ -326,8 +318,11 @@ fn extreme(input: &ArrayRef, frames: &Frames, wanted: Ordering) -> Result<ArrayR
     // Rows of the frame that can still be the answer: each is better than those behind it.
     let mut queue: VecDeque<u32> = VecDeque::new();
     let mut next = 0;
+    let ticks = Ticks::default();
     for (&start, &end) in frames.starts.iter().zip(&frames.ends) {
+        ticks.tick();
         while next < end as usize {
+            ticks.tick();
             if nulls.as_ref().is_none_or(|n| n.is_valid(next)) {
                 while queue.back().is_some_and(|&b| compare(next, b as usize) == wanted) {
                     queue.pop_back();
@@ -353,12 +348,17 @@ fn bits(primitive: Accumulate, input: &ArrayRef, frames: &Frames) -> Result<Arra
         Accumulate::BitOr => a | b,
         _ => a ^ b,
     };
+    let ticks = Ticks::default();
+    let valid = |r: &usize| {
+        ticks.tick();
+        longs.is_valid(*r)
+    };
     let (mut start, mut end, mut value) = (0, 0, None);
     let of = |(s, e): (usize, usize)| {
         if s != start || e < end {
             (start, end, value) = (s, s, None);
         }
-        value = value.into_iter().chain((end..e).filter(|r| longs.is_valid(*r)).map(|r| longs.value(r))).reduce(combine);
+        value = value.into_iter().chain((end..e).filter(valid).map(|r| longs.value(r))).reduce(combine);
         end = end.max(e);
         value
     };
@@ -375,15 +375,17 @@ fn collect(values: &ArrayRef, frames: &Frames, set: bool) -> Result<ArrayRef> {
     });
     let encoded = encoded.transpose()?;
     let (mut rows, mut offsets) = (vec![], vec![0i32]);
-    for (&start, &end) in frames.starts.iter().zip(&frames.ends) {
-        if start < end {
-            let places = seen.before(start as usize)..seen.before(end as usize);
-            match &encoded {
-                None => rows.extend(places.map(|p| seen.row(p))),
-                Some(encoded) => {
-                    let mut known = HashSet::new();
-                    rows.extend(places.map(|p| seen.row(p)).filter(|&r| known.insert(encoded.row(r as usize))));
-                }
+    let ticks = Ticks::default();
+    for (start, end) in frames.ranges() {
+        let of_frame = (seen.before(start)..seen.before(end)).map(|place| {
+            ticks.tick();
+            seen.row(place)
+        });
+        match &encoded {
+            None => rows.extend(of_frame),
+            Some(encoded) => {
+                let mut known = HashSet::new();
+                rows.extend(of_frame.filter(|&r| known.insert(encoded.row(r as usize))));
             }
         }
         offsets.push(i32::try_from(rows.len()).map_err(|_| Error::unsupported("collected arrays of more than 2³¹ elements"))?);

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType as ArrowType, Decimal128Type, Float64Type, Int64
 
 use super::groups::Chunk;
 use crate::base::calendar::{add_months, add_months_to_timestamp};
+use crate::base::interrupt::{Ticks, polled};
 use crate::base::{DataType, Error, Result, Scalar, decimal};
 use crate::expr::{Frame, FrameBound, FrameUnits, SortOrder};
 
@@ -24,9 +25,9 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// First row and the one past the last, per row; nothing where the frame is empty.
+    /// First row and the one past the last, per row; nothing where the frame is empty. [Polls](Ticks).
     pub fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.starts.iter().zip(&self.ends).map(|(s, e)| (*s as usize, (*e).max(*s) as usize))
+        polled(self.starts.iter().zip(&self.ends)).map(|(s, e)| (*s as usize, (*e).max(*s) as usize))
     }
 
     /// One frame per window partition: all of it.
@@ -204,13 +205,16 @@ fn search<K: Copy>(
     chunk: &Chunk,
     out: &mut [u32],
 ) {
+    let ticks = Ticks::default();
     for p in &chunk.partitions {
         let (nulls, valid) = null_run(column, p);
         out[nulls.clone()].fill(if edge == Edge::Start { nulls.start } else { nulls.end } as u32);
         let mut at = valid.start;
         for row in valid.clone() {
             let limit = bound(key(row));
+            ticks.tick();
             while at < valid.end {
+                ticks.tick();
                 let order = compare(key(at), limit);
                 let order = if descending { order.reverse() } else { order };
                 if order == Ordering::Greater || edge == Edge::Start && order == Ordering::Equal {

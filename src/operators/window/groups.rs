@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{concat, partition};
 
-use crate::base::Result;
+use crate::base::{Result, interrupt};
 use crate::expr::evaluate::normalise_floats;
 
 /// Whole window partitions, one after the other.
@@ -46,7 +46,7 @@ impl Chunk {
 /// Runs of rows with equal keys; NULLs are equal. One run when there are no keys.
 ///
 /// # Errors
-/// `Internal` for keys that cannot be compared.
+/// `Internal` for keys that cannot be compared; `Cancelled`.
 pub fn equal_runs(keys: &[ArrayRef], rows: usize) -> Result<Vec<Range<usize>>> {
     if rows == 0 {
         return Ok(vec![]);
@@ -54,8 +54,19 @@ pub fn equal_runs(keys: &[ArrayRef], rows: usize) -> Result<Vec<Range<usize>>> {
     if keys.is_empty() {
         return Ok(std::iter::once(0..rows).collect());
     }
-    let keys = keys.iter().map(normalise_floats).collect::<Result<Vec<_>>>()?;
-    Ok(partition(&keys)?.ranges())
+    let mut runs: Vec<Range<usize>> = vec![];
+    for piece in interrupt::pieces(rows) {
+        // With the row before, to see whether its run goes on.
+        let (from, end) = piece.map(|p| (p.start.saturating_sub(1), p.end))?;
+        let keys = keys.iter().map(|k| normalise_floats(&k.slice(from, end - from))).collect::<Result<Vec<_>>>()?;
+        for run in partition(&keys)?.ranges() {
+            match runs.last_mut().filter(|last| last.end > from + run.start) {
+                Some(last) => last.end = from + run.end,
+                None => runs.push(from + run.start..from + run.end),
+            }
+        }
+    }
+    Ok(runs)
 }
 
 /// The keys of one row.
@@ -70,4 +81,23 @@ pub fn slice(keys: &[ArrayRef], row: usize) -> Vec<ArrayRef> {
 pub fn continues(last: &[ArrayRef], next: &[ArrayRef]) -> Result<bool> {
     let both = last.iter().zip(slice(next, 0)).map(|(l, n)| concat(&[l.as_ref(), n.as_ref()])).collect::<Result<Vec<_>, _>>()?;
     Ok(equal_runs(&both, 2)?.len() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn runs_go_on_from_piece_to_piece() {
+        // Pieces end at multiples of 2¹⁶: within a run, at the end of one, and one row after.
+        let ends = [100_000, 131_072, 196_609, 200_000];
+        let key = (0..ends.len()).flat_map(|i| vec![i as i64; ends[i] - if i == 0 { 0 } else { ends[i - 1] }]);
+        let keys: [ArrayRef; 1] = [Arc::new(Int64Array::from_iter_values(key))];
+        let found: Vec<usize> = equal_runs(&keys, 200_000).unwrap().iter().map(|run| run.end).collect();
+        assert_eq!(found, ends);
+    }
 }

@@ -16,7 +16,7 @@ use super::passes::Passes;
 use super::ranking::Place;
 use super::{Window, aggregates, offset, ranking};
 use crate::base::schema::arrow_schema;
-use crate::base::{Attribute, Error, Result};
+use crate::base::{Attribute, Error, Result, interrupt};
 use crate::expr::evaluate::evaluate_all;
 use crate::expr::{Expr, SortOrder, WindowExpr, WindowFunction};
 use crate::operators::SparkPlan;
@@ -103,7 +103,8 @@ impl Calls {
         let partition_keys = evaluate_all(&self.partition_by, &batch)?;
         let order_keys = evaluate_all(&self.order_by.iter().map(|o| o.expr.clone()).collect::<Vec<_>>(), &batch)?;
         let chunk = Chunk::new(batch, &partition_keys, order_keys)?;
-        self.calls.iter().map(|call| self.call(window_call(call)?, &chunk)).collect()
+        let call = |call| interrupt::check().and_then(|()| self.call(window_call(call)?, &chunk));
+        self.calls.iter().map(call).collect()
     }
 
     /// The column of a call over a chunk.

@@ -7,6 +7,7 @@ use arrow::compute::take;
 
 use super::frames::Frames;
 use super::groups::Chunk;
+use crate::base::interrupt::polled;
 use crate::base::{Error, ErrorClass, Result};
 use crate::expr::evaluate::evaluate;
 use crate::expr::window::RankingFunction;
@@ -35,7 +36,7 @@ pub fn compute(
     let mut rows: Vec<Option<u32>> = Vec::with_capacity(values.len());
     for p in &chunk.partitions {
         let (first, end) = (seen.before(p.start), seen.before(p.end));
-        for row in p.clone() {
+        for row in polled(p.clone()) {
             let place = match distance {
                 0 => {
                     rows.push(Some(row as u32));
@@ -90,11 +91,9 @@ pub fn first_or_last(function: AggregateFunction, values: &ArrayRef, filter: Opt
 /// The value at a place chosen from the places of each frame; NULL where the place is outside.
 fn pick(values: &ArrayRef, seen: &Seen, frames: &Frames, choose: impl Fn(usize, usize) -> i64) -> Result<ArrayRef> {
     let rows: UInt32Array = frames
-        .starts
-        .iter()
-        .zip(&frames.ends)
-        .map(|(&start, &end)| {
-            let (first, end) = (seen.before(start as usize), seen.before(end as usize));
+        .ranges()
+        .map(|(start, end)| {
+            let (first, end) = (seen.before(start), seen.before(end));
             let place = choose(first, end);
             (place >= first as i64 && place < end as i64).then(|| seen.row(place as usize))
         })
@@ -117,7 +116,7 @@ impl Seen {
         Self {
             places: mask.map(|mask| {
                 let (mut before, mut counted) = (Vec::with_capacity(rows + 1), vec![]);
-                for (row, counts) in mask.iter().enumerate() {
+                for (row, counts) in polled(mask.iter().enumerate()) {
                     before.push(counted.len() as u32);
                     if counts {
                         counted.push(row as u32);
