@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayData, ArrayRef, BooleanArray, MutableArrayData, RecordBatch, make_array, new_empty_array};
 use arrow::compute::{BatchCoalescer, prep_null_mask_filter};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::base::{Result, interrupt};
 pub use crate::datasource::make_batch;
@@ -65,25 +65,30 @@ pub fn gathered(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBat
     if let [one] = batches {
         return Ok(one.clone());
     }
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let column = |c: usize| {
         interrupt::check()?;
         let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(c).as_ref()).collect();
-        Ok(match &parts[..] {
-            [] => new_empty_array(schema.field(c).data_type()),
-            _ if rows < SOON_GATHERED => with_buffers_once(arrow::compute::concat(&parts)?),
-            _ => with_buffers_once(appended(&parts, rows)?),
-        })
+        Ok(with_buffers_once(concatenated(&parts, schema.field(c).data_type())?))
     };
     let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
-    make_batch(schema, columns, rows)
+    make_batch(schema, columns, batches.iter().map(RecordBatch::num_rows).sum())
 }
 
 /// So few rows are gathered within some ten milliseconds.
 const SOON_GATHERED: usize = 1 << 19;
 
-/// The parts one after the other, as Arrow's `concat` has them, polling between them.
-fn appended(parts: &[&dyn Array], rows: usize) -> Result<ArrayRef> {
+/// The parts, all of that type, one after the other.
+///
+/// # Errors
+/// Those of Arrow's kernels; `Cancelled`.
+pub fn concatenated(parts: &[&dyn Array], data_type: &DataType) -> Result<ArrayRef> {
+    let rows: usize = parts.iter().map(|p| p.len()).sum();
+    if parts.is_empty() {
+        return Ok(new_empty_array(data_type));
+    }
+    if rows < SOON_GATHERED {
+        return Ok(arrow::compute::concat(parts)?);
+    }
     let all: Vec<ArrayData> = parts.iter().map(|p| p.to_data()).collect();
     let mut out = MutableArrayData::new(all.iter().collect(), false, rows);
     for (i, part) in parts.iter().enumerate() {

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, UInt32Array, new_empty_array, new_null_array};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::compute::{concat, interleave, take};
+use arrow::compute::{interleave, take};
 use arrow::datatypes::{DataType, FieldRef};
 
 use super::accumulators::{Accumulator, Rows, mismatch, real_nulls};
 use super::group_keys::GroupKeys;
+use crate::base::interrupt::polled;
 use crate::base::{Error, Result};
 use crate::expr::evaluate::set_keys;
+use crate::operators::stream::concatenated;
 use crate::rdd::size::column_size;
 
 /// Place of no value: the NULL that stands first.
@@ -172,9 +174,8 @@ impl Accumulator for Collect {
     fn finish(&mut self, groups: usize, _: &[i64]) -> Result<ArrayRef> {
         let chunks = std::mem::take(&mut self.chunks);
         let values = match &chunks[..] {
-            [] => new_empty_array(self.field.data_type()),
             [one] => one.clone(),
-            several => concat(&several.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
+            several => concatenated(&several.iter().map(AsRef::as_ref).collect::<Vec<_>>(), self.field.data_type())?,
         };
         drop(chunks);
         // Counting sort by group: stable, so elements stay in order of arrival.
@@ -183,7 +184,7 @@ impl Accumulator for Collect {
         (0..groups).for_each(|g| offsets[g + 1] += offsets[g]);
         let mut next = offsets.clone();
         let mut order = vec![0u32; values.len()];
-        for (element, group) in self.groups.iter().enumerate() {
+        for (element, group) in polled(self.groups.iter().enumerate()) {
             let at = &mut next[*group as usize];
             order[*at as usize] = element as u32;
             *at += 1;

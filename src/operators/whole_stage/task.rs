@@ -17,7 +17,7 @@ use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::probe::EarlyPass;
 use crate::codegen::state::{SELECTION, Slot};
 use crate::operators::metrics::OUTPUT_ROWS;
-use crate::operators::stream::Share;
+use crate::operators::stream::{Share, batch_stream};
 use crate::rdd::counter::{Counter, Tally};
 use crate::rdd::{BatchStream, Reservation, TaskContext};
 use crate::runtime::select::SLACK;
@@ -128,7 +128,15 @@ impl Task {
             Rows::Groups(Groups { rows: task.rows_before(last)?, next: 0 })
         };
         let share = task.forms.iter().any(|(_, form)| !matches!(form, Form::Set | Form::Unique)).then(|| Share::new(task.batch_size));
-        Ok(Box::new(Stream { task, last, source, share, emitted: 0, ended: false, rest: None }))
+        let batch_size = task.batch_size;
+        let stream = Stream { task, last, source, share, emitted: 0, ended: false, rest: None };
+        Ok(Box::new(stream.flat_map(move |batch| -> BatchStream {
+            match batch {
+                // One row may have found millions; whoever takes them polls from batch to batch.
+                Ok(batch) if batch.num_rows() > LARGE * batch_size => batch_stream(batch, batch_size),
+                other => Box::new(std::iter::once(other)),
+            }
+        })))
     }
 
     /// `None` if the build side of a join does not fit memory; the interpreter can spill it.
@@ -356,6 +364,9 @@ struct Groups {
     rows: Vec<u64>,
     next: usize,
 }
+
+/// A batch of more than so many times the usual number of rows is cut.
+const LARGE: usize = 4;
 
 /// The last pipeline as a stream.
 struct Stream {
