@@ -294,6 +294,8 @@ functions! {
     TimestampSeconds "timestamp_seconds" "l" => "t";
     TimestampMillis "timestamp_millis" "l" => "t";
     TimestampMicros "timestamp_micros" "l" => "t";
+    /// `window_bound(time, slide, start, shift)`: the start of the last window that has the time, and `shift` more; in microseconds.
+    WindowBound "window_bound" "T l l l" => "1";
     FromUnixTime "from_unixtime" "l s?" => "s";
     /// `from_utc_timestamp(timestamp, zone)`: what clocks of the zone show.
     FromUtcTimestamp "from_utc_timestamp" "t s" => "t";

@@ -103,7 +103,7 @@ impl GroupBinder<'_, '_, '_> {
         let bound = match ordinal(e) {
             Some(n) => nth_item(n, &self.list.items, "GROUP BY").at(e)?.unaliased().clone(),
             None => {
-                let mut own = Pending::default();
+                let mut own = Pending { time_window: self.pending.time_window.clone(), ..Pending::default() };
                 let aliases = Aliases::Fallback(&self.list.items);
                 let mut bound =
                     ExprBinder::new(self.binder, &mut own, self.scope, Clause::plain("GROUP BY")).with_aliases(aliases).expression(e)?;

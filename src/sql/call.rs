@@ -6,6 +6,7 @@ use super::expr::{ExprBinder, GroupingCall};
 use super::literal::schema_type;
 use super::parse::{location, name_parts};
 use super::scope::At;
+use super::time_window::TimeWindow;
 use crate::base::{Attribute, DataType, Error, ErrorClass, ExprId, Result, Scalar};
 use crate::expr::{Expr, coerce};
 
@@ -63,6 +64,9 @@ impl ExprBinder<'_, '_, '_> {
             return Err(Error::new(ErrorClass::WrongArguments, message)).at(f);
         }
         let mut call = call;
+        if call.name == "window" {
+            return self.time_window_call(call.args).at(f);
+        }
         if call.name == "from_json"
             && let Some(schema) = call.args.get_mut(1)
         {
@@ -164,6 +168,19 @@ impl ExprBinder<'_, '_, '_> {
             other => return Err(Error::unsupported(format!("The argument `{other}` is not supported."))),
         }
         Ok(())
+    }
+
+    /// The column of windows.
+    fn time_window_call(&mut self, args: Vec<Expr>) -> Result<Expr> {
+        let asked = TimeWindow::of(args)?;
+        match &self.pending.time_window {
+            Some(known) if known.is_same(&asked) => Ok(Expr::Attribute(known.column.clone())),
+            Some(_) => {
+                let message = "Multiple time/session window expressions would result in a cartesian product of rows, therefore they are currently not supported.";
+                Err(Error::unsupported(message))
+            }
+            None => Err(Error::unsupported(format!("`window` of time in {} that is no item of SELECT or GROUP BY.", self.clause.name))),
+        }
     }
 
     fn grouping_call(&mut self, name: &str, f: &ast::Function) -> Result<Expr> {

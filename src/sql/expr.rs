@@ -7,6 +7,7 @@ use sqlparser::ast::{self, AccessExpr, BinaryOperator, CastKind, Ident, Spanned,
 use super::parse::{location, too_deep};
 use super::scope::{At, Column, Scope, dotted, ident_location, is_suffix};
 use super::subquery::PendingApply;
+use super::time_window::TimeWindow;
 use super::{Binder, MAX_NESTING, literal};
 use crate::base::error::nearest;
 use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar};
@@ -55,6 +56,8 @@ pub(super) struct Pending {
     /// Subqueries inside arguments of aggregate calls: answered before grouping.
     pub below: Vec<PendingApply>,
     pub grouping_calls: Vec<GroupingCall>,
+    /// The windows of time that there is a column of.
+    pub time_window: Option<TimeWindow>,
 }
 
 /// Binds the expressions of one clause.

@@ -3,7 +3,7 @@
 //! The life of a statement: [`parse_statements`] lexes (`dialect.rs`), bounds the nesting and parses (`parse.rs`);
 //! [`bind`] (`statement.rs`) then resolves names (`scope.rs`) and types. A query goes through `query.rs`: FROM (`from.rs`), WHERE,
 //! the select list (`select_list.rs`), grouping (`aggregate.rs`), window calls (`window.rs`), ORDER BY (`order.rs`), set operations
-//! (`set_ops.rs`), PIVOT (`pivot.rs`), hints (`hints.rs`). Expressions are bound in `expr.rs`, calls in `call.rs`, literals in `literal.rs`; subqueries
+//! (`set_ops.rs`), PIVOT (`pivot.rs`), windows of time (`time_window.rs`), hints (`hints.rs`). Expressions are bound in `expr.rs`, calls in `call.rs`, literals in `literal.rs`; subqueries
 //! (`subquery.rs`) become `Apply` nodes under the clause that uses them. `naming.rs` gives unnamed columns the name that Spark
 //! gives them.
 //!
@@ -28,6 +28,7 @@ mod select_list;
 mod set_ops;
 mod statement;
 mod subquery;
+mod time_window;
 mod window;
 
 #[cfg(test)]

@@ -204,6 +204,7 @@ fn function(f: &ast::Function) -> String {
             }
             match name.as_str() {
                 "if" => format!("(IF({args}))"),
+                "window" => name.clone(),
                 "sort_array" if l.args.len() == 1 => format!("sort_array({args}, true)"),
                 "str_to_map" if l.args.len() < 3 => format!("str_to_map({args}{})", if l.args.len() == 1 { ", ,, :" } else { ", :" }),
                 "array_agg" => format!("collect_list({distinct}{args})"),

@@ -10,7 +10,7 @@ use super::expr::{Aliases, Clause, ExprBinder, Pending};
 use super::hints::Hints;
 use super::order::{Clauses, Organization};
 use super::parse::location;
-use super::scope::{At, Relation, Scope, dotted};
+use super::scope::{At, Column, Relation, Scope, dotted};
 use super::select_list::SelectList;
 use super::subquery::{attach, references};
 use super::{Binder, Cte, MAX_NESTING, parse::too_deep, window};
@@ -115,7 +115,16 @@ impl Binder<'_> {
             None => plan,
         };
 
-        let mut pending = Pending::default();
+        // The column of windows is no part of `*`, and others of its name come first.
+        let time_window = self.time_window(s, scope)?;
+        let windows_of_time: Vec<Column> = time_window.iter().map(|w| Column::new(w.column.clone())).collect();
+        let around = Scope::new(&windows_of_time, outer);
+        let scope = if time_window.is_some() { Scope::new(&columns, Some(&around)) } else { scope };
+        plan = match time_window.clone() {
+            Some(window) => window.over(plan),
+            None => plan,
+        };
+        let mut pending = Pending { time_window, ..Pending::default() };
         let mut list = self.select_list(s, scope, &mut pending)?;
         let mut grouping = self.group_by(s, &list, scope, &mut pending)?;
         let mut condition = |binder: &mut Self, e: &Option<ast::Expr>, name, windows| {

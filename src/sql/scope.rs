@@ -21,6 +21,11 @@ pub(super) struct Column {
 }
 
 impl Column {
+    /// Of no relation.
+    pub fn new(attribute: Attribute) -> Self {
+        Self { qualifier: vec![], attribute, hidden: false }
+    }
+
     pub fn name(&self) -> &str {
         &self.attribute.name
     }

@@ -81,6 +81,7 @@ pub(super) const REWRITTEN: &[&str] = &[
     "make_timestamp_ntz",
     "try_make_timestamp_ntz",
     "timestampadd",
+    "window_time",
     "timestampdiff",
     "dateadd",
     "date_add",
@@ -241,6 +242,12 @@ pub(super) fn rewrite(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
         "to_timestamp_ntz" => explicit_cast(function("to_timestamp", args)?, &DataType::TimestampNtz, false)?,
         "make_timestamp_ntz" => explicit_cast(function("make_timestamp", args)?, &DataType::TimestampNtz, false)?,
         "try_make_timestamp_ntz" => explicit_cast(function("try_make_timestamp", args)?, &DataType::TimestampNtz, false)?,
+        // The last microsecond of a window.
+        "window_time" => {
+            let [window] = take(name, args)?;
+            let end = function_of(ScalarFunction::GetField, name, vec![window, Expr::Literal(Scalar::string("end"))])?;
+            arithmetic(ArithmeticOp::Subtract, end, Expr::Literal(Scalar::DayTimeInterval(1)))?
+        }
         "timestampadd" => timestamp_add(take(name, args)?)?,
         "dateadd" | "date_add" if args.len() == 3 => timestamp_add(take(name, args)?)?,
         "datediff" | "date_diff" if args.len() == 3 => function("timestampdiff", args)?,

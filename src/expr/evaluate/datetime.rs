@@ -188,6 +188,15 @@ pub(super) fn evaluate(function: ScalarFunction, args: &[Value], rows: usize) ->
             let (start, end, unit) = (start?, end?, literal_text(&args[0])?);
             Arc::new(build::<Int64Type>(&refs, n, |i| timestamp_difference(&unit, start.at(i), end.at(i)).map(Some))?)
         }
+        WindowBound => {
+            let times = primitive::<TimestampMicrosecondType>(args[0].inner())?;
+            let [slide, start, shift] =
+                [1, 2, 3].map(|i| primitive::<Int64Type>(args[i].inner()).map(|a| if a.is_empty() { 1 } else { a.value(0) }));
+            let (slide, start, shift) = (slide?, start?, shift?);
+            let bound = |t: i64| t.checked_sub(t.checked_sub(start)?.rem_euclid(slide.max(1)))?.checked_add(shift);
+            let bounds = times.try_unary::<_, TimestampMicrosecondType, _>(|t| bound(t).ok_or_else(|| Error::overflow("long")))?;
+            Arc::new(bounds.with_data_type(times.data_type().clone()))
+        }
         UnixTimestamp | UnixMillis | UnixMicros => {
             let unit = match function {
                 UnixTimestamp => MICROS_PER_SECOND,

@@ -75,6 +75,7 @@ pub(super) fn evaluate(rows: &Rows<'_>, function: ScalarFunction, args: &[Expr],
         | TimestampSeconds
         | TimestampMillis
         | TimestampMicros
+        | WindowBound
         | FromUnixTime
         | FromUtcTimestamp
         | ToUtcTimestamp
