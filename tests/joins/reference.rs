@@ -38,10 +38,6 @@ fn is_in(case: &Case, left: &Row, right: &[Row]) -> Option<bool> {
     answer
 }
 
-fn shown(answer: Option<bool>) -> String {
-    answer.map_or("NULL".into(), |a| a.to_string())
-}
-
 /// The rows as the engine would show them; `None` where the query is an error.
 pub fn expected(case: &Case, left: &[Row], right: &[Row]) -> Option<Vec<Vec<String>>> {
     let (left_columns, right_columns) = case.columns();
@@ -68,8 +64,9 @@ pub fn expected(case: &Case, left: &[Row], right: &[Row]) -> Option<Vec<Vec<Stri
                 out.push(with(
                     l,
                     match case.kind {
-                        Kind::ExistsValue => shown(Some(exists)),
-                        Kind::InValue => shown(is_in(case, l, right)),
+                        Kind::ExistsValue => exists.to_string(),
+                        // As a value it is an existence join, which knows no NULL.
+                        Kind::InValue => (is_in(case, l, right) == Some(true)).to_string(),
                         _ if found.len() > 1 => return None,
                         _ => found.first().map_or("NULL".into(), |r| r.shown[r.shown.len() - 1].clone()),
                     },
