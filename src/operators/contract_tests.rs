@@ -11,7 +11,8 @@ use super::test_support::{local_table, rows_of, test_context};
 use super::*;
 use crate::base::{Attribute, DataType, Error, ErrorClass, Result, Scalar};
 use crate::expr::{ComparisonOp, Expr, SubqueryId};
-use crate::rdd::QueryContext;
+use crate::rdd::memory::Evictable;
+use crate::rdd::{MapWriter, QueryContext};
 
 fn numbers(n: i64) -> (Arc<SparkPlan>, Expr) {
     let output = Attribute::new("id", DataType::Long, false);
@@ -153,4 +154,25 @@ fn shapes() {
     let unary = over(Operator::Filter(Filter { condition: less(&id, id.clone()) }), leaf.clone());
     assert_eq!((leaf.shape(), unary.shape()), (Shape::Leaf, Shape::Unary));
     assert!(Shape::Binary.admits(2) && !Shape::Unary.admits(2) && Shape::Many.admits(3) && !Shape::Many.admits(0));
+}
+
+/// Whoever reads a map output holds none of its rows, and goes on in the file when they are written out.
+#[test]
+fn map_outputs_are_read_while_they_are_written_out() {
+    let context = test_context(&[]);
+    let batch = |i: i64| RecordBatch::try_from_iter([("v", Arc::new(Int64Array::from(vec![i, i + 1, i + 2])) as ArrayRef)]).unwrap();
+    for stop in [0, 1, 17, 50] {
+        let mut writer = MapWriter::new(2, 0, &context);
+        (0..100).for_each(|i| writer.push(i % 2, batch(3 * i as i64)).unwrap());
+        let output = writer.finish();
+        let mut rows = output.read(1);
+        let mut read: Vec<RecordBatch> = rows.by_ref().take(stop).collect::<Result<_>>().unwrap();
+        assert!(context.memory.used() > 0);
+        output.evict().unwrap();
+        assert_eq!(context.memory.used(), 0);
+        read.extend(rows.collect::<Result<Vec<_>>>().unwrap());
+        let values: Vec<i64> = rows_of(&read).into_iter().map(|r| i64::try_from(r[0].as_i128().unwrap()).unwrap()).collect();
+        let expected: Vec<i64> = (0..100).filter(|i| i % 2 == 1).flat_map(|i| 3 * i..3 * i + 3).collect();
+        assert_eq!(values, expected, "evicted after {stop} batches");
+    }
 }

@@ -1,6 +1,6 @@
 //! Shuffles: what map tasks leave for the tasks after the stage boundary, in memory or in spill files.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -172,20 +172,47 @@ impl MapOutput {
         total(&self.sizes)
     }
 
-    /// The rows of a reducer, in the order they were written.
-    pub fn read(&self, reducer: usize) -> BatchStream {
-        let kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
-        let batches = kept.batches[reducer].clone();
-        let in_memory = (0..batches.len()).map(move |i| Ok(batches[i].clone()));
-        match &kept.file {
-            None => Box::new(in_memory),
-            Some(file) => {
-                if !self.suffered.swap(true, Ordering::Relaxed) {
+    /// The rows of a reducer, in the order they were written. The stream holds none of those that are in memory, so that they can be
+    /// written out between two batches.
+    pub fn read(self: &Arc<Self>, reducer: usize) -> BatchStream {
+        let output = self.clone();
+        // Rows so far; the next frame, with the rows before it; the next batch in memory.
+        let (mut read, mut at, mut before, mut next, mut of_frame) = (0, 0, 0, 0, VecDeque::new());
+        Box::new(std::iter::from_fn(move || {
+            loop {
+                if let Some(batch) = of_frame.pop_front() {
+                    return Some(Ok(batch));
+                }
+                let kept = output.kept.lock().unwrap_or_else(|e| e.into_inner());
+                let frames = &kept.frames[reducer];
+                while frames.get(at).is_some_and(|frame| before + frame.rows <= read) {
+                    before += frames[at].rows;
+                    at += 1;
+                }
+                let Some((frame, file)) = frames.get(at).zip(kept.file.as_ref()) else {
+                    let batch = kept.batches[reducer].get(next)?.clone();
+                    next += 1;
+                    read += batch.num_rows();
+                    return Some(Ok(batch));
+                };
+                let (frame, file) = (*frame, file.clone());
+                drop(kept);
+                if !output.suffered.swap(true, Ordering::Relaxed) {
                     file.suffer();
                 }
-                Box::new(file.stream(kept.frames[reducer].clone()).chain(in_memory))
+                // The first rows of a frame may have been read while they were in memory.
+                let mut known = read - before;
+                read = before + frame.rows;
+                match file.read(&frame) {
+                    Ok(batches) => of_frame.extend(batches.into_iter().filter_map(|batch| {
+                        let skipped = known.min(batch.num_rows());
+                        known -= skipped;
+                        (skipped < batch.num_rows()).then(|| batch.slice(skipped, batch.num_rows() - skipped))
+                    })),
+                    Err(e) => return Some(Err(e)),
+                }
             }
-        }
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, UInt32Array};
-use arrow::buffer::NullBuffer;
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{interleave, take};
 use arrow::datatypes::Int64Type;
 
@@ -21,79 +21,122 @@ pub struct Generated {
     pub columns: Vec<ArrayRef>,
 }
 
-/// Runs a bound generator over a batch. With `outer`, an input row for which it yields nothing appears once, with NULLs.
+/// Runs a bound generator over a batch; its rows come in pieces of about `most`, however many an input row has. With `outer`, an input
+/// row for which it yields nothing appears once, with NULLs.
 ///
 /// # Errors
 /// `Internal` when the expression is no generator; those of its arguments.
-pub fn generate(generator: &Expr, batch: &RecordBatch, outer: bool) -> Result<Generated> {
+pub fn generate(
+    generator: &Expr,
+    batch: &RecordBatch,
+    outer: bool,
+    most: usize,
+) -> Result<Box<dyn Iterator<Item = Result<Generated>> + Send>> {
     let Expr::Function { function, args } = generator.unaliased() else {
         return Err(Error::internal(format!("{generator} is no generator")));
     };
     let rows = Rows::new(batch.columns(), batch.num_rows(), None);
     let count = batch.num_rows();
+    let single = |generated| Ok(Box::new(std::iter::once(Ok(generated))) as Box<_>);
     match function {
-        ScalarFunction::Stack => stack(&rows, args, count),
-        ScalarFunction::ReplicateRows => replicate(&rows, args, count),
+        ScalarFunction::Stack => single(stack(&rows, args, count)?),
+        ScalarFunction::ReplicateRows => {
+            let mut columns = args.iter().map(|e| rows.eval(e)?.into_array(count)).collect::<Result<Vec<_>>>()?.into_iter();
+            let times = columns.next().ok_or_else(|| Error::internal("`replicaterows` without a number of rows"))?;
+            let times = times.as_primitive::<Int64Type>();
+            let lengths = (0..count).map(|row| if times.is_valid(row) { times.value(row).max(0) as u64 } else { 0 }).collect();
+            Ok(Box::new(Pieces { lengths, of: Of::Copies(columns.collect()), outer: false, most, row: 0, at: 0 }))
+        }
         ScalarFunction::JsonTuple => {
             let args = args.iter().map(|e| rows.eval(e)).collect::<Result<Vec<_>>>()?;
-            Ok(Generated { rows: (0..count as u32).collect(), columns: super::json::tuple(&args, count)? })
+            single(Generated { rows: (0..count as u32).collect(), columns: super::json::tuple(&args, count)? })
         }
         ScalarFunction::Explode | ScalarFunction::PosExplode | ScalarFunction::Inline => {
             let argument = args.first().ok_or_else(|| Error::internal("a generator without an argument"))?;
             let array = rows.eval(argument)?.into_array(count)?;
-            let (offsets, nulls, values): (&[i32], Option<&NullBuffer>, Vec<ArrayRef>) = match array.as_map_opt() {
-                Some(map) => (map.value_offsets(), map.nulls(), vec![map.keys().clone(), map.values().clone()]),
+            let (offsets, nulls, values) = match array.as_map_opt() {
+                Some(map) => (map.offsets().clone(), map.nulls().cloned(), vec![map.keys().clone(), map.values().clone()]),
                 None => {
                     let list =
                         array.as_list_opt::<i32>().ok_or_else(|| Error::internal("a generator over something else than an array"))?;
-                    (list.value_offsets(), list.nulls(), vec![list.values().clone()])
+                    (list.offsets().clone(), list.nulls().cloned(), vec![list.values().clone()])
                 }
             };
-            let (mut from, mut element, mut position) = (vec![], vec![], vec![]);
-            for row in 0..count {
-                let valid = nulls.is_none_or(|n| n.is_valid(row));
-                let range = if valid { offsets[row] as u32..offsets[row + 1] as u32 } else { 0..0 };
-                if range.is_empty() && outer {
-                    from.push(row as u32);
-                    element.push(None);
-                    position.push(None);
+            let values = match *function {
+                ScalarFunction::Inline => {
+                    let structs = values.iter().map(|v| v.as_struct());
+                    structs.flat_map(|s| s.columns().iter().map(move |c| under_nulls(s, c))).collect::<Result<_>>()?
                 }
-                for (at, k) in range.enumerate() {
-                    from.push(row as u32);
-                    element.push(Some(k));
-                    position.push(Some(at as i32));
-                }
-            }
-            let element = UInt32Array::from(element);
-            let mut columns: Vec<ArrayRef> = vec![];
-            if *function == ScalarFunction::PosExplode {
-                columns.push(Arc::new(Int32Array::from(position)));
-            }
-            for v in &values {
-                if *function == ScalarFunction::Inline {
-                    let structs = v.as_struct();
-                    for c in structs.columns() {
-                        columns.push(take(&under_nulls(structs, c)?, &element, None)?);
-                    }
-                } else {
-                    columns.push(take(v, &element, None)?);
-                }
-            }
-            Ok(Generated { rows: from.into(), columns })
+                _ => values,
+            };
+            let positions = *function == ScalarFunction::PosExplode;
+            let length = |row: usize| (offsets[row + 1] - offsets[row]) as u64;
+            let lengths = (0..count).map(|row| if nulls.as_ref().is_none_or(|n| n.is_valid(row)) { length(row) } else { 0 }).collect();
+            let of = Of::Elements { starts: offsets, values, positions };
+            Ok(Box::new(Pieces { lengths, of, outer, most, row: 0, at: 0 }))
         }
         other => Err(Error::internal(format!("`{}` is no generator", other.name()))),
     }
 }
 
-fn replicate(rows: &Rows<'_>, args: &[Expr], count: usize) -> Result<Generated> {
-    let mut columns = args.iter().map(|e| rows.eval(e)?.into_array(count)).collect::<Result<Vec<_>>>()?.into_iter();
-    let times = columns.next().ok_or_else(|| Error::internal("`replicaterows` without a number of rows"))?;
-    let times = times.as_primitive::<Int64Type>();
-    let from =
-        (0..count).flat_map(|row| std::iter::repeat_n(row as u32, if times.is_valid(row) { times.value(row).max(0) as usize } else { 0 }));
-    let from = UInt32Array::from(from.collect::<Vec<_>>());
-    let columns = columns.map(|column| Ok(take(&column, &from, None)?)).collect::<Result<_>>()?;
-    Ok(Generated { rows: from, columns })
+/// So many rows of each input row.
+struct Pieces {
+    lengths: Vec<u64>,
+    of: Of,
+    outer: bool,
+    most: usize,
+    /// The next one: of which input row, and how many of it came before.
+    row: usize,
+    at: u64,
+}
+
+/// What the rows hold.
+enum Of {
+    /// The elements of arrays that start there; with their positions.
+    Elements { starts: OffsetBuffer<i32>, values: Vec<ArrayRef>, positions: bool },
+    /// The input row's values.
+    Copies(Vec<ArrayRef>),
+}
+
+impl Pieces {
+    fn piece(&mut self) -> Result<Generated> {
+        let (mut from, mut position) = (vec![], vec![]);
+        while self.row < self.lengths.len() && from.len() < self.most {
+            let (row, length) = (self.row as u32, self.lengths[self.row]);
+            if length == 0 && self.outer {
+                from.push(row);
+                position.push(None);
+            }
+            let last = length.min(self.at + (self.most - from.len()) as u64);
+            for at in self.at..last {
+                from.push(row);
+                position.push(Some(at as i32));
+            }
+            (self.row, self.at) = if last < length { (self.row, last) } else { (self.row + 1, 0) };
+        }
+        let columns = match &self.of {
+            Of::Copies(columns) => {
+                let rows = UInt32Array::from(from.clone());
+                columns.iter().map(|c| Ok(take(c, &rows, None)?)).collect::<Result<_>>()?
+            }
+            Of::Elements { starts, values, positions } => {
+                let places = from.iter().zip(&position).map(|(row, at)| at.map(|at| (starts[*row as usize] + at) as u32));
+                let places: UInt32Array = places.collect();
+                let values = values.iter().map(|v| Ok(take(v, &places, None)?)).collect::<Result<Vec<_>>>()?;
+                let position: Option<ArrayRef> = positions.then(|| Arc::new(Int32Array::from(position)) as ArrayRef);
+                position.into_iter().chain(values).collect()
+            }
+        };
+        Ok(Generated { rows: from.into(), columns })
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Result<Generated>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.row < self.lengths.len()).then(|| self.piece())
+    }
 }
 
 fn stack(rows: &Rows<'_>, args: &[Expr], count: usize) -> Result<Generated> {

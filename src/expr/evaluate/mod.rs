@@ -300,6 +300,19 @@ pub fn fold(expr: &Expr) -> Result<Scalar> {
     if let Expr::Literal(s) = expr {
         return Ok(s.clone());
     }
-    let array = Rows::new(&[], 1, None).eval(expr)?.into_array(1)?;
-    scalar::from_array(&array, 0)
+    scalar::from_array(&constant(expr)?, 0)
+}
+
+/// As [`fold`]; nothing where the value has more than `most` bytes, as arrays may.
+///
+/// # Errors
+/// As there.
+pub fn fold_within(expr: &Expr, most: usize) -> Result<Option<Scalar>> {
+    let array = constant(expr)?;
+    if array.get_array_memory_size() > most { Ok(None) } else { scalar::from_array(&array, 0).map(Some) }
+}
+
+/// An array of the one value.
+fn constant(expr: &Expr) -> Result<ArrayRef> {
+    Rows::new(&[], 1, None).eval(expr)?.into_array(1)
 }

@@ -479,14 +479,15 @@ fn generators() {
     .unwrap();
     let (c, b) = batch(vec![("l", element, lists)]);
     let explode = function("posexplode", vec![c[0].clone()]).unwrap();
-    let out = generate(&explode, &b, false).unwrap();
+    let generate = |generator, outer| generate(generator, &b, outer, 100).unwrap().next().unwrap().unwrap();
+    let out = generate(&explode, false);
     assert_eq!(out.rows.values(), &[0, 0, 3]);
     assert_eq!(out.columns[1].as_primitive::<Int32Type>().iter().collect::<Vec<_>>(), [Some(1), None, Some(7)]);
-    let out = generate(&explode, &b, true).unwrap();
+    let out = generate(&explode, true);
     assert_eq!(out.rows.values(), &[0, 0, 1, 2, 3]);
     assert_eq!(out.columns[0].null_count(), 2);
     let stack = function("stack", vec![int(2), int(1), int(2), int(3)]).unwrap();
-    let out = generate(&stack, &b, false).unwrap();
+    let out = generate(&stack, false);
     assert_eq!(out.columns.len(), 2);
     assert_eq!(out.columns[1].as_primitive::<Int32Type>().iter().take(2).collect::<Vec<_>>(), [Some(2), None]);
     assert_eq!(ScalarFunction::Stack.generated(&[int(2), int(1), int(2), int(3)]).len(), 2);

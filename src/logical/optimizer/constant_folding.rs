@@ -7,6 +7,9 @@ use crate::base::{Result, Settings};
 use crate::expr::{Expr, evaluate};
 use crate::logical::LogicalPlan;
 
+/// Bytes of a value that plans may hold: they are copied, and an element of an array takes more there than where it is computed.
+const LARGEST: usize = 64 << 10;
+
 pub fn apply(plan: LogicalPlan, _: &Settings) -> Result<LogicalPlan> {
     transform_expressions(plan, &mut |e| Ok(fold(e)))
 }
@@ -42,9 +45,9 @@ pub fn fold(e: Expr) -> Expr {
     if !foldable || !e.children().into_iter().all(|c| matches!(c, Expr::Literal(_))) {
         return e;
     }
-    match evaluate::fold(&e) {
+    match evaluate::fold_within(&e, LARGEST) {
         // A value of another type would change the types above.
-        Ok(value) if value.data_type() == e.data_type() => Expr::Literal(value),
+        Ok(Some(value)) if value.data_type() == e.data_type() => Expr::Literal(value),
         _ => e,
     }
 }
@@ -53,7 +56,7 @@ pub fn fold(e: Expr) -> Expr {
 mod tests {
     use super::*;
     use crate::base::Scalar;
-    use crate::expr::ArithmeticOp;
+    use crate::expr::{ArithmeticOp, ScalarFunction};
     use crate::logical::optimizer::testing::*;
 
     #[test]
@@ -61,6 +64,20 @@ mod tests {
         let t = table("t", 10);
         let plan = filtered(t.clone(), greater_than(column(&t, "a"), plus(int(1), int(2))));
         assert_rewrites(apply, plan, &filtered(t.clone(), greater(column(&t, "a"), 3)));
+    }
+
+    #[test]
+    fn leaves_long_arrays_to_the_run() {
+        let t = table("t", 10);
+        let longer_than = |n: i64| {
+            let array = Expr::Function { function: ScalarFunction::Sequence, args: vec![int(1), int(n)] };
+            filtered(
+                t.clone(),
+                greater_than(Expr::Function { function: ScalarFunction::Size, args: vec![array] }, Expr::Literal(Scalar::Int(9))),
+            )
+        };
+        assert_unchanged(apply, &longer_than(100_000));
+        assert_rewrites(apply, longer_than(10), &filtered(t.clone(), Expr::Literal(Scalar::Boolean(true))));
     }
 
     #[test]

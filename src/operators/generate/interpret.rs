@@ -27,7 +27,9 @@ impl Generate {
         let (schema, outer, batch_size) = (arrow_schema(&plan.output()), self.outer, context.settings.batch_size());
         Ok(plan.child().execute(context)?.map_partitions("Generate", move |_, input, _| {
             let (generator, required, schema) = (generator.clone(), required.clone(), schema.clone());
-            let mut rows = Rows { generator, outer, required, schema, input, rest: None, share: Share::new(batch_size) };
+            let (share, pieces) = (Share::new(batch_size), Box::new(std::iter::empty()));
+            let mut rows =
+                Rows { generator, outer, required, schema, batch_size, input, rest: None, share, taken: None, yielded: 0, pieces };
             Ok(Box::new(std::iter::from_fn(move || rows.next().transpose()).flat_map(move |rows| match rows {
                 Ok(batch) => batch_stream(batch, batch_size),
                 Err(e) => Box::new(std::iter::once(Err(e))) as BatchStream,
@@ -42,32 +44,47 @@ struct Rows {
     outer: bool,
     required: Vec<usize>,
     schema: SchemaRef,
+    batch_size: usize,
     input: BatchStream,
     /// What is left of the current input batch.
     rest: Option<RecordBatch>,
     share: Share,
+    /// The rows taken, how many rows came of them so far, and what is to come.
+    taken: Option<RecordBatch>,
+    yielded: usize,
+    pieces: Box<dyn Iterator<Item = Result<Generated>> + Send>,
 }
 
 impl Rows {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let batch = match self.rest.take() {
-            Some(rest) => rest,
-            None => match self.input.next().transpose()? {
-                Some(batch) => batch,
-                None => return Ok(None),
-            },
-        };
-        interrupt::check()?;
-        let taken = self.share.of(batch.num_rows());
-        let rows = generate_batch(&self.generator, self.outer, &batch.slice(0, taken), &self.required, &self.schema)?;
-        self.rest = (taken < batch.num_rows()).then(|| batch.slice(taken, batch.num_rows() - taken));
-        self.share.yielded(taken, rows.num_rows());
-        Ok(Some(rows))
+        loop {
+            interrupt::check()?;
+            if let Some(taken) = &self.taken {
+                if let Some(piece) = self.pieces.next().transpose()? {
+                    self.yielded += piece.rows.len();
+                    return beside(taken, piece, &self.required, &self.schema).map(Some);
+                }
+                self.share.yielded(taken.num_rows(), std::mem::take(&mut self.yielded));
+            }
+            let batch = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.input.next().transpose()? {
+                    Some(batch) => batch,
+                    None => return Ok(None),
+                },
+            };
+            let rows = self.share.of(batch.num_rows());
+            let taken = batch.slice(0, rows);
+            self.pieces = generate(&self.generator, &taken, self.outer, self.batch_size)?;
+            self.taken = Some(taken);
+            self.rest = (rows < batch.num_rows()).then(|| batch.slice(rows, batch.num_rows() - rows));
+        }
     }
 }
 
-fn generate_batch(generator: &Expr, outer: bool, batch: &RecordBatch, required: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
-    let Generated { rows, columns } = generate(generator, batch, outer)?;
+/// Generated rows with the columns of the rows that they come from.
+fn beside(batch: &RecordBatch, generated: Generated, required: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+    let Generated { rows, columns } = generated;
     let mut all: Vec<ArrayRef> = required.iter().map(|c| take(batch.column(*c), &rows, None)).collect::<Result<_, _>>()?;
     all.extend(columns);
     make_batch(schema, all, rows.len())
