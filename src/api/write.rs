@@ -19,13 +19,24 @@ pub fn to(
     output: &[Attribute],
     batches: impl IntoIterator<Item = Result<RecordBatch>>,
 ) -> Result<()> {
+    all(out, format, output, batches, &|e| e)
+}
+
+/// As [`to`]; `at` is told of errors of writing, and not of those of the batches.
+fn all(
+    out: impl Write + Send,
+    format: ResultFormat,
+    output: &[Attribute],
+    batches: impl IntoIterator<Item = Result<RecordBatch>>,
+    at: &dyn Fn(Error) -> Error,
+) -> Result<()> {
     let schema = Schema::new(output.iter().map(Attribute::to_field).collect());
-    let mut writer = ResultWriter::new(format, &schema, out)?;
+    let mut writer = ResultWriter::new(format, &schema, out).map_err(at)?;
     for batch in batches {
         interrupt::check()?;
-        writer.write(&batch?)?;
+        writer.write(&batch?).map_err(at)?;
     }
-    writer.finish()
+    writer.finish().map_err(at)
 }
 
 /// Batches as text.
@@ -46,9 +57,10 @@ pub fn file(path: &Path, format: ResultFormat, output: &[Attribute], batches: im
     let Some(name) = path.file_name() else {
         return Err(Error::new(ErrorClass::InvalidParameter, format!("{} is not a file name.", path.display())));
     };
-    let at = |e: std::io::Error| Error::from(e).context(path.display());
-    let folder = OwnedFolder::beside(path).map_err(at)?;
+    let at = |e: Error| e.context(path.display());
+    let io = |e: std::io::Error| at(e.into());
+    let folder = OwnedFolder::beside(path).map_err(io)?;
     let unfinished = folder.path().join(name);
-    to(BufWriter::new(File::create(&unfinished).map_err(at)?), format, output, batches)?;
-    std::fs::rename(&unfinished, path).map_err(at)
+    all(BufWriter::new(File::create(&unfinished).map_err(io)?), format, output, batches, &at)?;
+    std::fs::rename(&unfinished, path).map_err(io)
 }

@@ -223,7 +223,14 @@ impl From<arrow::error::ArrowError> for Error {
 
 impl From<parquet::errors::ParquetError> for Error {
     fn from(e: parquet::errors::ParquetError) -> Self {
-        Error::new(ErrorClass::MalformedData, e.to_string())
+        use parquet::errors::ParquetError as P;
+        match e {
+            P::External(inner) => match inner.downcast::<std::io::Error>() {
+                Ok(e) => (*e).into(),
+                Err(other) => Error::new(ErrorClass::MalformedData, other.to_string()),
+            },
+            other => Error::new(ErrorClass::MalformedData, other.to_string()),
+        }
     }
 }
 

@@ -150,8 +150,9 @@ impl<W: Write + Send> Sink for ParquetSink<W> {
         Ok(self.writer.write(&with_schema(batch, &self.schema)?)?)
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.writer.into_inner()?.flush()?;
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.writer.finish()?;
+        self.writer.inner_mut().flush()?;
         Ok(())
     }
 }

@@ -136,3 +136,29 @@ fn row_groups_of_wide_rows_are_written_as_they_grow() {
     let groups = parquet::file::reader::FileReader::metadata(&file).row_groups();
     assert!(groups.len() > 1 && groups.iter().all(|g| g.num_rows() < 40), "{groups:?}");
 }
+
+/// As a full disk.
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_writing_in_every_format() {
+    let (schema, batch) = rows();
+    for (name, format) in ResultFormat::NAMES {
+        let written = ResultWriter::new(*format, &schema, Full).and_then(|mut writer| {
+            writer.write(&batch)?;
+            writer.finish()
+        });
+        let e = written.unwrap_err();
+        assert_eq!(e.class, ErrorClass::Io, "{name}: {e}");
+    }
+}
