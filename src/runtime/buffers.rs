@@ -19,6 +19,9 @@ pub fn with_buffers_once(column: ArrayRef) -> ArrayRef {
 
 /// `None` where no buffer is listed twice.
 fn buffers_once<T: ByteViewType>(column: &GenericByteViewArray<T>) -> Option<GenericByteViewArray<T>> {
+    if column.data_buffers().len() < 2 {
+        return None;
+    }
     let (mut seen, mut buffers) = (HashMap::new(), vec![]);
     let place_of = |buffer: &Buffer| {
         *seen.entry((buffer.as_ptr(), buffer.len())).or_insert_with(|| {

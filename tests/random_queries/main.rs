@@ -3,8 +3,8 @@
 //! The interpreter on one thread says what is right; the compiler, other numbers of threads, sizes of batches, algorithms of joins and a
 //! small memory limit must agree, errors included. A failure names the number of its query:
 //! `WHOLESTAGE_QUERY=N cargo test --test random_queries -- --nocapture`. More of them:
-//! `WHOLESTAGE_QUERIES=100000 cargo test --release --test random_queries`. With `WHOLESTAGE_ANSWERS=DIR` the tables, the queries and
-//! their answers as texts are written there, for `benches/spark/random_queries.py` to compare with Spark's.
+//! `WHOLESTAGE_FIRST=1000 WHOLESTAGE_QUERIES=100000 cargo test --release --test random_queries`. With
+//! `WHOLESTAGE_ANSWERS=DIR` the tables, the queries and their answers as texts are written there, for `benches/spark/random_queries.py` to compare with Spark's.
 
 mod expression;
 mod query;

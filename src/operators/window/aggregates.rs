@@ -146,7 +146,8 @@ fn picked(
     let column = first_or_last(function, values, filter, frames)?;
     let last = column.slice(column.len() - 1, 1);
     let ignores_nulls = matches!(function, AggregateFunction::FirstIgnoreNulls | AggregateFunction::LastIgnoreNulls);
-    if if ignores_nulls { last.is_valid(0) } else { filter.is_none_or(|f| f.true_count() > 0) && !values.is_empty() } {
+    let found = if ignores_nulls { last.is_valid(0) } else { filter.is_none_or(|f| f.true_count() > 0) && !values.is_empty() };
+    if found {
         before.0 = vec![last];
     }
     Ok(column)
