@@ -11,7 +11,8 @@ use super::answers::Answer;
 use super::options::{self, Mode};
 use super::{generate, output, suites};
 use crate::api::Session;
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Attribute, Error, ErrorClass, Result, Schema};
+use crate::datasource::MemoryTable;
 use crate::datasource::generate::Suite;
 use crate::planning::ExplainLevel;
 
@@ -38,9 +39,9 @@ pub(super) struct Arguments {
     /// Numbers of the queries to run, 14 for 14a and 14b [default: all]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     queries: Vec<String>,
-    /// Where generated data is read from
-    #[arg(long, value_enum, value_name = "WHERE", default_value = "memory")]
-    storage: Storage,
+    /// Where data is read from [default: generated data from memory, that of --data from its files]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    storage: Option<Storage>,
     /// Timed runs per query and mode, after one that is not timed
     #[arg(long, value_name = "K", default_value_t = 3)]
     runs: usize,
@@ -67,11 +68,12 @@ enum Storage {
     Parquet,
 }
 
-impl Storage {
-    fn name(self) -> &'static str {
-        match self {
-            Storage::Memory => "memory",
-            Storage::Parquet => "parquet",
+impl Arguments {
+    fn storage_name(&self) -> &'static str {
+        match (self.storage, &self.data) {
+            (Some(Storage::Memory), _) | (None, None) => "memory",
+            (_, Some(_)) => "files",
+            (Some(Storage::Parquet), None) => "parquet",
         }
     }
 }
@@ -225,12 +227,17 @@ fn session(arguments: &Arguments, suite: Option<Suite>) -> Result<Session> {
     }
     let session = builder.build()?;
     match (&arguments.data, suite) {
-        (Some(dir), _) => session.register_folder(dir)?,
+        (Some(dir), _) => {
+            session.register_folder(dir)?;
+            if arguments.storage == Some(Storage::Memory) {
+                read_into_memory(&session)?;
+            }
+        }
         (None, None) => {}
         (None, Some(suite)) => {
             generate::check_scale(arguments.sf)?;
             let partitions = session.settings().threads();
-            if arguments.storage == Storage::Memory {
+            if arguments.storage != Some(Storage::Parquet) {
                 for (name, source) in suite.memory(arguments.sf, partitions)? {
                     session.register_table(&name, source);
                 }
@@ -240,6 +247,16 @@ fn session(arguments: &Arguments, suite: Option<Suite>) -> Result<Session> {
         }
     }
     Ok(session)
+}
+
+/// Puts the rows of all tables in the place of their files.
+fn read_into_memory(session: &Session) -> Result<()> {
+    for name in session.catalog().table_names() {
+        let execution = session.table(&name)?.query_execution()?;
+        let schema = Schema::new(execution.output().iter().map(Attribute::to_field).collect());
+        session.register_table(&name, MemoryTable::new(schema, execution.collect_partitions()?)?);
+    }
+    Ok(())
 }
 
 /// A folder with generated Parquet files, made on first use. It appears under its name only when complete.
@@ -304,7 +321,7 @@ fn write_json(path: &Path, suite: Option<Suite>, arguments: &Arguments, threads:
             let mut line = serde_json::json!({
                 "suite": suite.map_or("files", Suite::name),
                 "sf": arguments.sf,
-                "storage": arguments.storage.name(),
+                "storage": arguments.storage_name(),
                 "query": query.number,
                 "mode": arguments.modes[*mode].name(),
                 "threads": threads,

@@ -10,9 +10,9 @@ use super::scope::{Column, Scope};
 use super::value::{Bounds, Value};
 use crate::base::{DataType, Result};
 use crate::expr::Expr;
-use crate::runtime::FieldKind;
 use crate::runtime::aggregate_table::{Addressing, DIRECTORY, MASK, NEXT, ROOM, SHIFT};
 use crate::runtime::string::INLINE;
+use crate::runtime::{FieldKind, Status};
 
 /// Ranges of keys that number the groups: each key is a digit of a group's number, which is its slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,15 +235,18 @@ impl Emitter<'_> {
         Ok(self.b.block_params(found)[0])
     }
 
-    /// The next free row. Where there is none the table grows, and `again` is gone to.
+    /// The next free row. Where there is none the table grows, and `again` is gone to unless the task is to stop.
     fn new_row(&mut self, sink: &AggregateSink, table: ir::Value, again: ir::Block) -> Result<ir::Value> {
-        let (grow, take) = (self.b.create_block(), self.b.create_block());
+        let [grow, take, stop] = std::array::from_fn(|_| self.b.create_block());
         self.b.set_cold_block(grow);
+        self.b.set_cold_block(stop);
         let room = self.b.ins().load(types::I64, trusted(), table, ROOM);
         self.b.ins().brif(room, take, &[], grow, &[]);
         self.b.switch_to_block(grow);
-        self.call("ws_aggregate_grow", &[table])?;
-        self.b.ins().jump(again, &[]);
+        let grown = self.call_value("ws_aggregate_grow", &[table])?;
+        self.b.ins().brif(grown, again, &[], stop, &[]);
+        self.b.switch_to_block(stop);
+        self.leave(Status::Stop);
         self.b.switch_to_block(take);
         let left = self.b.ins().iadd_imm_s(room, -1);
         self.b.ins().store(trusted(), left, table, ROOM);

@@ -1,13 +1,31 @@
 //! The table of groups of one task: packed rows, found by hash or by key.
 
 use super::arena::Arena;
-use crate::base::interrupt;
+use super::pages::{Pages, next_block};
+use crate::base::{Result, interrupt};
 
 /// Bytes at the start of a row: its hash, or of a row in its slot, 1 where there is a group.
 pub const ROW_HEADER: usize = 8;
 const FIRST_SLOTS: usize = 256;
-const FIRST_BLOCK_WORDS: usize = 512;
-const LARGEST_BLOCK_WORDS: usize = 1 << 17;
+/// Bytes.
+const FIRST_BLOCK: usize = 4096;
+/// Rows put into a new directory between two checks whether to stop.
+const ROWS_PER_CHECK: usize = 1 << 16;
+
+/// Where someone who [reads](AggregateTable::read) rows stands.
+#[derive(Debug, Default)]
+pub struct Position {
+    block: usize,
+    row: usize,
+}
+
+impl Position {
+    /// Whether it stands at the start, for a reader of one row; it does not afterwards.
+    pub fn once(&mut self) -> bool {
+        self.row += 1;
+        self.row == 1
+    }
+}
 
 /// How generated code finds rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +53,10 @@ pub struct AggregateTable {
     room: u64,
     // Below: not touched by generated code.
     addressing: Addressing,
-    slots: Vec<u64>,
+    slots: Pages,
     row_size: usize,
     /// Rows in order; all blocks but the last are full.
-    blocks: Vec<Vec<u64>>,
+    blocks: Vec<Pages>,
     /// Rows in the full blocks.
     full: usize,
     /// Rows in their slots, in order of insertion.
@@ -62,7 +80,10 @@ pub const ROOM: i32 = 32;
 
 impl AggregateTable {
     /// An empty table of rows of `row_size` bytes (a multiple of 8).
-    pub fn new(row_size: usize, addressing: Addressing) -> Box<Self> {
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub fn new(row_size: usize, addressing: Addressing) -> Result<Box<Self>> {
         let slots = match addressing {
             Addressing::Hash => FIRST_SLOTS,
             Addressing::Directory { slots } => slots,
@@ -75,32 +96,34 @@ impl AggregateTable {
             next: std::ptr::null_mut(),
             room: 0,
             addressing,
-            slots: vec![],
+            slots: Pages::default(),
             row_size,
             blocks: vec![],
             full: 0,
             placed: vec![],
             strings: Arena::default(),
         });
-        table.resize(slots);
-        table
+        table.resize(slots)?;
+        Ok(table)
     }
 
-    /// A zeroed directory of `slots` words, filled again from the rows; not to the end if the thread is to stop: that the groups are not
-    /// found any more is noticed by nobody then.
-    fn resize(&mut self, slots: usize) {
-        self.slots = vec![0; slots];
+    /// A zeroed directory of `slots` words, filled again from the rows.
+    fn resize(&mut self, slots: usize) -> Result<()> {
+        // The old one goes first.
+        self.slots = Pages::default();
+        self.slots = Pages::zeroed(slots);
+        self.slots.touch()?;
         self.directory = self.slots.as_mut_ptr();
         if self.addressing != Addressing::Hash {
-            return;
+            return Ok(());
         }
         self.mask = slots as u64 - 1;
         self.shift = u64::from(64 - slots.trailing_zeros());
         for block in 0..self.blocks.len() {
-            if interrupt::check().is_err() {
-                return;
-            }
-            for row in self.rows_of(block) {
+            for (i, row) in self.rows_of(block).enumerate() {
+                if i % ROWS_PER_CHECK == 0 {
+                    interrupt::check()?;
+                }
                 // SAFETY: every row of a table by hash starts with its hash.
                 let hash = unsafe { (row as *const u64).read() };
                 let mut slot = (hash >> self.shift) as usize;
@@ -110,20 +133,24 @@ impl AggregateTable {
                 self.slots[slot] = (row << 16) | (hash & 0xFFFF);
             }
         }
+        Ok(())
     }
 
     /// Makes room for at least one more row; the directory may move.
-    pub fn grow(&mut self) {
+    ///
+    /// # Errors
+    /// `Cancelled`; no more rows are found then.
+    pub fn grow(&mut self) -> Result<()> {
         let mut rows = self.full + self.in_last_block();
         if self.addressing == Addressing::Hash && (rows + 1) * 2 > self.slots.len() {
-            self.resize(self.slots.len() * 4);
+            self.resize(self.slots.len() * 4)?;
         }
-        let capacity = |block: &Vec<u64>| block.len() * 8 / self.row_size;
+        let capacity = |block: &Pages| block.len() * 8 / self.row_size;
         let mut left = self.blocks.last().map_or(0, capacity) - self.in_last_block();
         if left == 0 {
             self.full = rows;
-            let words = self.blocks.last().map_or(FIRST_BLOCK_WORDS, |b| (b.len() * 2).min(LARGEST_BLOCK_WORDS));
-            let mut block = vec![0; words.max(self.row_size / 8)];
+            let held = self.blocks.iter().map(|b| b.len() * 8).sum();
+            let mut block = Pages::zeroed(next_block(held, FIRST_BLOCK).max(self.row_size) / 8);
             left = capacity(&block);
             self.next = block.as_mut_ptr().cast();
             self.blocks.push(block);
@@ -133,6 +160,7 @@ impl AggregateTable {
             left = left.min(rows);
         }
         self.room = left as u64;
+        Ok(())
     }
 
     /// Rows in the last block.
@@ -150,14 +178,33 @@ impl AggregateTable {
         self.placed.push(row as u64);
     }
 
-    /// Addresses of the rows in order of insertion.
-    pub fn rows(&self) -> Vec<u64> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        if let Addressing::InPlace { .. } = self.addressing { self.placed.len() } else { self.full + self.in_last_block() }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts the addresses of the next rows into `addresses`, at most `count`, in order of insertion; none at the end.
+    pub fn read(&self, from: &mut Position, count: usize, addresses: &mut Vec<u64>) {
+        addresses.clear();
         if let Addressing::InPlace { .. } = self.addressing {
-            return self.placed.clone();
+            let rows = &self.placed[from.row..];
+            addresses.extend_from_slice(&rows[..rows.len().min(count)]);
+            from.row += addresses.len();
+            return;
         }
-        let mut rows = Vec::with_capacity(self.full + self.in_last_block());
-        (0..self.blocks.len()).for_each(|block| rows.extend(self.rows_of(block)));
-        rows
+        while addresses.len() < count && from.block < self.blocks.len() {
+            let before = addresses.len();
+            addresses.extend(self.rows_of(from.block).skip(from.row).take(count - before));
+            from.row += addresses.len() - before;
+            if addresses.len() < count {
+                *from = Position { block: from.block + 1, row: 0 };
+            }
+        }
     }
 
     /// Addresses of the rows of a block.
@@ -171,8 +218,12 @@ impl AggregateTable {
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        let blocks: usize = self.blocks.iter().map(Vec::len).sum();
-        (self.slots.len() + blocks + self.placed.capacity()) * 8 + self.strings.memory()
+        let (last, full) = self.blocks.split_last().map_or((0, &[][..]), |(last, full)| {
+            let used = (self.next as usize - last.as_ptr() as usize) / 8;
+            (last.memory(used), full)
+        });
+        let blocks: usize = full.iter().map(|b| b.len() * 8).sum();
+        self.slots.memory(self.slots.len()) + last + blocks + self.placed.capacity() * 8 + self.strings.memory()
     }
 
     /// Keeps a copy of a string as long as the table lives.
@@ -189,7 +240,7 @@ mod tests {
     /// As generated code does.
     fn insert(table: &mut AggregateTable, hash: u64) -> *mut u64 {
         if table.room == 0 {
-            table.grow();
+            table.grow().unwrap();
         }
         let row = table.next.cast::<u64>();
         table.next = table.next.wrapping_add(table.row_size);
@@ -206,15 +257,22 @@ mod tests {
 
     #[test]
     fn grows_and_keeps_rows() {
-        let mut table = AggregateTable::new(24, Addressing::Hash);
+        let mut table = AggregateTable::new(24, Addressing::Hash).unwrap();
         for i in 0..10_000u64 {
             let row = insert(&mut table, hash::combine(hash::SEED, i));
             // SAFETY: rows have 24 bytes.
             unsafe { row.add(1).write(i) };
         }
-        // SAFETY: as above.
-        let values: Vec<u64> = table.rows().iter().map(|r| unsafe { (*r as *const u64).add(1).read() }).collect();
-        assert_eq!(values, (0..10_000).collect::<Vec<_>>());
+        let (mut values, mut rows, mut from) = (vec![], vec![], Position::default());
+        loop {
+            table.read(&mut from, 77, &mut rows);
+            // SAFETY: as above.
+            values.extend(rows.iter().map(|r| unsafe { (*r as *const u64).add(1).read() }));
+            if rows.is_empty() {
+                break;
+            }
+        }
+        assert_eq!((values, table.len()), ((0..10_000).collect::<Vec<_>>(), 10_000));
         assert_eq!(table.slots.iter().filter(|s| **s != 0).count(), 10_000);
     }
 }

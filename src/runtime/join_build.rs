@@ -9,6 +9,7 @@ use arrow::buffer::NullBuffer;
 use super::hash;
 use super::join_table::{Block, Form, JoinTable, Parts, filter_bits, rank};
 use super::pack::{self, NOWHERE, RowsTarget};
+use super::pages::{Pages, touch};
 use super::row::RowLayout;
 use crate::base::{Result, interrupt};
 
@@ -119,6 +120,13 @@ impl<'a> Builder<'a> {
         chunks
     }
 
+    /// `words` zeros with the memory for them, to be written here and there.
+    fn pages(&self, words: usize) -> Result<Pages> {
+        let mut pages = Pages::zeroed(words);
+        on_threads(pages.pieces().collect(), self.threads, touch)?;
+        Ok(pages)
+    }
+
     /// Blocks with the values of key `key` marked, and how many different ones there are.
     fn mark(&self, key: usize, least: i64, limit: u64) -> Result<(Vec<Block>, usize)> {
         let words = (limit / 64) as usize + 1;
@@ -157,7 +165,7 @@ impl<'a> Builder<'a> {
         }
         let valid_rows: usize = self.batches.iter().map(|b| b.num_rows() - b.keys[0].null_count()).sum();
         let row_words = self.spec.layout.size / 8;
-        parts.rows = vec![0u64; valid_rows * row_words];
+        parts.rows = self.pages(valid_rows * row_words)?;
         let unique = valid_rows == distinct;
         if unique {
             self.write_rows(&mut parts.rows, |chunk, targets| {
@@ -176,7 +184,7 @@ impl<'a> Builder<'a> {
 
     /// Writes the rows of each rank next to each other, in order of ranks; the directory. Each thread counts the rows of batches of
     /// its own by rank, and then writes them behind those of the threads before.
-    fn write_by_rank(&self, blocks: &[Block], least: i64, distinct: usize, rows: &mut [u64]) -> Result<Vec<u64>> {
+    fn write_by_rank(&self, blocks: &[Block], least: i64, distinct: usize, rows: &mut [u64]) -> Result<Pages> {
         let group = self.batches.len().div_ceil(self.threads).max(1);
         let mut ranks: Vec<Vec<Vec<u32>>> = self.batches.chunks(group).map(|_| vec![]).collect();
         let mut next: Vec<Vec<u32>> = self.batches.chunks(group).map(|_| vec![0; distinct]).collect();
@@ -196,14 +204,14 @@ impl<'a> Builder<'a> {
             Ok(())
         })?;
         let base = rows.as_ptr() as u64;
-        let mut words = Vec::with_capacity(distinct + 1);
-        words.push(base);
+        let mut words = Pages::zeroed(distinct + 1);
+        words[0] = base;
         let mut end = 0;
-        for rank in 0..distinct {
+        for (rank, word) in words[1..].iter_mut().enumerate() {
             for counts in &mut next {
                 end += std::mem::replace(&mut counts[rank], end);
             }
-            words.push(base + u64::from(end) * self.spec.layout.size as u64);
+            *word = base + u64::from(end) * self.spec.layout.size as u64;
         }
         let out = RowsTarget::new(rows, self.spec.layout.size);
         let work = self.batches.chunks(group).zip(ranks.into_iter().zip(&mut next)).collect();
@@ -252,11 +260,11 @@ impl<'a> Builder<'a> {
             first = rows.end;
         }
         let row_words = self.spec.layout.size / 8;
-        let mut rows = vec![0u64; count * row_words];
+        let mut rows = self.pages(count * row_words)?;
         let base = rows.as_ptr() as u64;
         let part_bits = bits.saturating_sub(PARTITION_BITS).max(PARTITION_BITS);
         let dealt = deal(entries, part_bits, (1usize << bits).div_ceil(1 << part_bits), self.threads)?;
-        let mut words = vec![0u64; (1 << bits) + 1];
+        let mut words = Pages::zeroed((1 << bits) + 1);
         words[0] = base << 16;
         let mut targets = vec![NOWHERE; self.row_count];
         let shared_targets = Shared(targets.as_mut_ptr());

@@ -16,6 +16,8 @@
 
 use arrow::array::ArrayRef;
 
+use super::pages::Pages;
+
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
@@ -73,8 +75,8 @@ pub struct Parts {
     pub blocks: Vec<Block>,
     pub shift: u64,
     /// The start of the rows, then a word per bucket or rank.
-    pub words: Vec<u64>,
-    pub rows: Vec<u64>,
+    pub words: Pages,
+    pub rows: Pages,
     /// What long strings of the rows point into.
     pub keep_alive: Vec<ArrayRef>,
 }
@@ -119,7 +121,7 @@ impl JoinTable {
     pub fn memory(&self) -> usize {
         let Parts { blocks, words, rows, keep_alive, .. } = &self.owned;
         let kept: usize = keep_alive.iter().map(|c| c.get_array_memory_size()).sum();
-        size_of_val(blocks.as_slice()) + size_of_val(words.as_slice()) + size_of_val(rows.as_slice()) + kept
+        size_of_val(blocks.as_slice()) + words.memory(words.len()) + rows.memory(rows.len()) + kept
     }
 }
 

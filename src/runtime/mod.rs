@@ -16,6 +16,7 @@ pub mod like;
 pub mod murmur3;
 pub mod output;
 pub mod pack;
+pub mod pages;
 pub mod row;
 pub mod search;
 pub mod select;

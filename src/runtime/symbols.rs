@@ -50,7 +50,7 @@ macro_rules! symbols {
 }
 
 symbols! {
-    ws_aggregate_grow(Pointer), None;
+    ws_aggregate_grow(Pointer) -> I8, None;
     ws_aggregate_place(Pointer, Pointer), None;
     ws_aggregate_keep(Pointer, I64, I64) -> I64, None;
     ws_bytes_equal(I64, I64, I64) -> I8, Some("comparing long strings is a library's work");
@@ -138,13 +138,13 @@ pub type IntegerSet = hashbrown::HashSet<i64>;
 /// A function over two decimals (unscaled); `None` is an error of the row.
 pub type DecimalFunction = Box<dyn Fn(i128, i128) -> Option<i128> + Send + Sync>;
 
-/// Makes room for a row.
+/// Makes room for a row; 0 if the task is to stop.
 ///
 /// # Safety
 /// `table` is the task's table.
-unsafe extern "C" fn ws_aggregate_grow(table: *mut AggregateTable) {
+unsafe extern "C" fn ws_aggregate_grow(table: *mut AggregateTable) -> u8 {
     // SAFETY: by the caller's promise, and nothing else uses the table during the call.
-    unsafe { &mut *table }.grow();
+    u8::from(unsafe { &mut *table }.grow().is_ok())
 }
 
 /// Marks a row in its slot as there.

@@ -5,7 +5,7 @@ mod interpret;
 mod partition;
 mod relation;
 
-pub use partition::{SplitState, deal};
+pub use partition::deal;
 pub use relation::BroadcastRelation;
 
 use crate::base::Result;

@@ -5,58 +5,91 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::compute::{concat_batches, take_record_batch};
 
 use crate::base::Result;
 use crate::base::random::XorShiftRandom;
 use crate::expr::evaluate::evaluate_all;
 use crate::expr::evaluate::hash::places;
 use crate::operators::sort::{RangeBounds, SortKeys};
-use crate::rdd::{MapOutput, MapWriter, Partitioner, ShuffleDependency, TaskContext};
+use crate::rdd::{MapOutput, MapWriter, Partitioner, ShuffleDependency, TaskContext, data_size};
 
-/// Where a map task stands in dealing out its rows.
-#[derive(Default)]
-pub struct SplitState {
+/// Rows that each reducer is to get at a time, on average: whoever reads them does so batch by batch.
+const ROWS_PER_PIECE: usize = 512;
+/// Bytes of rows that wait for others; less where memory is limited.
+const MOST_WAITING: usize = 16 << 20;
+
+/// Deals the rows of one map task out to reducers. Batches wait until there are enough of them for pieces that are worth their while.
+struct Dealer<'a> {
+    partitioner: &'a Partitioner,
+    map_partition: usize,
     /// The reducer that a round-robin deal goes on with.
     next: Option<usize>,
     /// Range bounds in comparable form.
     bounds: Option<Arc<RangeBounds>>,
+    waiting: Vec<RecordBatch>,
+    /// The reducers of the waiting rows.
+    targets: Vec<u32>,
+    bytes: usize,
+    most_bytes: usize,
 }
 
-impl Partitioner {
-    /// The batch cut by reducer; reducers that get nothing are left out. Rows keep their order within a reducer.
+impl<'a> Dealer<'a> {
+    fn new(partitioner: &'a Partitioner, map_partition: usize, task: &TaskContext) -> Self {
+        // Those that wait are not reserved.
+        let most_bytes = task.query.memory.limit().map_or(MOST_WAITING, |limit| MOST_WAITING.min(limit / 64));
+        Self { partitioner, map_partition, next: None, bounds: None, waiting: vec![], targets: vec![], bytes: 0, most_bytes }
+    }
+
+    /// Rows by reducer that are ready with these; reducers that get nothing are left out. Rows keep their order within a reducer.
     ///
     /// # Errors
     /// Those of evaluating the partitioning expressions.
-    pub fn split(&self, batch: &RecordBatch, map_partition: usize, state: &mut SplitState) -> Result<Vec<(usize, RecordBatch)>> {
-        let (rows, reducers) = (batch.num_rows(), self.num_partitions());
-        if rows == 0 {
+    fn push(&mut self, batch: RecordBatch) -> Result<Vec<(usize, RecordBatch)>> {
+        let reducers = self.partitioner.num_partitions();
+        if batch.num_rows() == 0 {
             return Ok(vec![]);
         }
-        if reducers == 1 || matches!(self, Partitioner::Same { .. }) {
-            return Ok(vec![(if reducers == 1 { 0 } else { map_partition }, batch.clone())]);
+        if reducers == 1 || matches!(self.partitioner, Partitioner::Same { .. }) {
+            return Ok(vec![(if reducers == 1 { 0 } else { self.map_partition }, batch)]);
         }
-        deal(batch, &self.targets(batch, map_partition, state)?, reducers)
+        let targets = self.targets(&batch)?;
+        self.targets.extend(targets);
+        self.bytes += data_size(&batch);
+        self.waiting.push(batch);
+        if self.targets.len() < reducers * ROWS_PER_PIECE && self.bytes < self.most_bytes { Ok(vec![]) } else { self.finish() }
+    }
+
+    /// The rows that still wait.
+    ///
+    /// # Errors
+    /// Those of Arrow's kernels.
+    fn finish(&mut self) -> Result<Vec<(usize, RecordBatch)>> {
+        self.bytes = 0;
+        let (batches, targets) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.targets));
+        let Some(first) = batches.first() else { return Ok(vec![]) };
+        let rows = if batches.len() == 1 { first.clone() } else { concat_batches(&first.schema(), &batches)? };
+        deal(&rows, &targets, self.partitioner.num_partitions())
     }
 
     /// The reducer of each row.
-    fn targets(&self, batch: &RecordBatch, map_partition: usize, state: &mut SplitState) -> Result<Vec<u32>> {
+    fn targets(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
         let rows = batch.num_rows();
-        Ok(match self {
+        Ok(match self.partitioner {
             Partitioner::Single => vec![0; rows],
-            Partitioner::Same { .. } => vec![map_partition as u32; rows],
+            Partitioner::Same { .. } => vec![self.map_partition as u32; rows],
             Partitioner::Hash { exprs, partitions } => places(&evaluate_all(exprs, batch)?, rows, *partitions)?,
             Partitioner::RoundRobin { partitions } => {
                 let n = *partitions;
                 // Spark counts up from a random place and advances before it deals.
-                let first = state.next.unwrap_or_else(|| XorShiftRandom::new(map_partition as i64).next_below(n as u32) as usize + 1);
-                state.next = Some((first + rows) % n);
+                let first = self.next.unwrap_or_else(|| XorShiftRandom::new(self.map_partition as i64).next_below(n as u32) as usize + 1);
+                self.next = Some((first + rows) % n);
                 (first..first + rows).map(|i| (i % n) as u32).collect()
             }
             Partitioner::Range { order, bounds } => {
-                let encoded_bounds = match &state.bounds {
+                let encoded_bounds = match &self.bounds {
                     Some(b) => b.clone(),
-                    None => state.bounds.insert(Arc::new(RangeBounds::new(SortKeys::new(order)?, bounds)?)).clone(),
+                    None => self.bounds.insert(Arc::new(RangeBounds::new(SortKeys::new(order)?, bounds)?)).clone(),
                 };
                 let keys: Vec<ArrayRef> = evaluate_all(&order.iter().map(|o| o.expr.clone()).collect::<Vec<_>>(), batch)?;
                 encoded_bounds.locate(&keys, rows)?
@@ -105,15 +138,22 @@ impl ShuffleDependency {
     /// Those of computing the rows, of [`Partitioner::split`], and of spilling.
     pub fn run_map_task(&self, partition: usize, task: &TaskContext) -> Result<Arc<MapOutput>> {
         let mut writer = MapWriter::new(self.partitioner.num_partitions(), self.node, &task.query);
-        let mut state = SplitState::default();
+        let mut dealer = Dealer::new(&self.partitioner, partition, task);
         let mut time = Duration::ZERO;
-        for batch in self.rdd.compute(partition, task)? {
+        let mut batches = self.rdd.compute(partition, task)?;
+        loop {
             task.check()?;
-            let (batch, start) = (batch?, Instant::now());
-            for (reducer, piece) in self.partitioner.split(&batch, partition, &mut state)? {
-                writer.push(reducer, piece)?;
-            }
+            let (batch, start) = (batches.next().transpose()?, Instant::now());
+            let last = batch.is_none();
+            let pieces = match batch {
+                Some(batch) => dealer.push(batch)?,
+                None => dealer.finish()?,
+            };
+            pieces.into_iter().try_for_each(|(reducer, piece)| writer.push(reducer, piece))?;
             time += start.elapsed();
+            if last {
+                break;
+            }
         }
         // Rows kept where they are, to find the bounds of ranges, are dealt out later.
         if !matches!(self.partitioner, Partitioner::Same { .. }) {

@@ -159,7 +159,7 @@ impl EncodedKeys {
                 };
                 cut(&mut keys, limit, order);
                 keys.sort_unstable_by(order);
-                keys.into_iter().map(|(_, i)| i).collect()
+                polled(keys).map(|(_, i)| i).collect()
             }
         })
     }
@@ -169,7 +169,7 @@ impl EncodedKeys {
 const SOON_SORTED: usize = 1 << 19;
 
 fn sort_words<W: Copy + Ord>(words: &[W], limit: Option<usize>) -> Vec<u32> {
-    let mut keys: Vec<(W, u32)> = words.iter().enumerate().map(|(i, w)| (*w, i as u32)).collect();
+    let mut keys: Vec<(W, u32)> = polled(words.iter().enumerate()).map(|(i, w)| (*w, i as u32)).collect();
     if keys.len() < SOON_SORTED {
         cut(&mut keys, limit, Ord::cmp);
         keys.sort_unstable();
@@ -182,7 +182,7 @@ fn sort_words<W: Copy + Ord>(words: &[W], limit: Option<usize>) -> Vec<u32> {
         cut(&mut keys, limit, order);
         keys.sort_unstable_by(order);
     }
-    keys.into_iter().map(|(_, i)| i).collect()
+    polled(keys).map(|(_, i)| i).collect()
 }
 
 /// Leaves only the first `limit` keys, in any order.

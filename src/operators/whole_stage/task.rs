@@ -11,7 +11,7 @@ use super::region::Object;
 use super::run::Shared;
 use super::stage::Variant;
 use crate::base::schema::arrow_schema;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, interrupt};
 use crate::codegen::Sink;
 use crate::codegen::aggregate::AggregateSink;
 use crate::codegen::probe::EarlyPass;
@@ -20,6 +20,7 @@ use crate::operators::metrics::OUTPUT_ROWS;
 use crate::operators::stream::{Share, batch_stream};
 use crate::rdd::counter::{Counter, Tally};
 use crate::rdd::{BatchStream, Reservation, TaskContext};
+use crate::runtime::aggregate_table::Position;
 use crate::runtime::select::SLACK;
 use crate::runtime::{AggregateTable, BatchView, Form, Input, JoinTable, Output, RowLayout, Status};
 
@@ -36,6 +37,8 @@ pub struct Task {
     context: TaskContext,
     state: Vec<u64>,
     selection: Vec<u32>,
+    /// Of the groups that a pipeline reads.
+    addresses: Vec<u64>,
     view: BatchView,
     output: Box<Output>,
     /// Objects by their place in the stage.
@@ -125,7 +128,7 @@ impl Task {
         let source = if last == 0 {
             Rows::Batches { batches: task.shared.input.compute(partition, context)?, current: None }
         } else {
-            Rows::Groups(Groups { rows: task.rows_before(last)?, next: 0 })
+            Rows::Groups(Position::default())
         };
         let share = task.forms.iter().any(|(_, form)| !matches!(form, Form::Set | Form::Unique)).then(|| Share::new(task.batch_size));
         let batch_size = task.batch_size;
@@ -149,6 +152,7 @@ impl Task {
         let mut task = Self {
             state: vec![],
             selection: vec![0; ROWS_PER_CALL + SLACK],
+            addresses: vec![],
             view: BatchView::default(),
             output,
             tables: vec![],
@@ -182,7 +186,7 @@ impl Task {
         for object in &stage.objects {
             let owned = match object {
                 Object::Groups { slot, layout, addressing } => {
-                    let mut table = AggregateTable::new(layout.size, *addressing);
+                    let mut table = AggregateTable::new(layout.size, *addressing)?;
                     task.set(*slot, &raw mut *table as u64);
                     Owned::Groups(table)
                 }
@@ -254,17 +258,24 @@ impl Task {
             }
             return Ok(());
         }
-        let rows = self.rows_before(index)?;
-        self.run_rows(index, &rows).map(drop)
+        let mut from = Position::default();
+        while let (Flow::More, _) = self.run_groups(index, &mut from, ROWS_PER_CALL)? {}
+        Ok(())
     }
 
-    /// Addresses of the groups that pipeline `index` reads.
-    fn rows_before(&mut self, index: usize) -> Result<Vec<u64>> {
+    /// Runs a pipeline that reads groups over the next of them, at most `count`; how many there were.
+    fn run_groups(&mut self, index: usize, from: &mut Position, count: usize) -> Result<(Flow, usize), Failure> {
+        let mut rows = std::mem::take(&mut self.addresses);
         match &mut self.tables[self.shared.stage.row_sources[index - 1]] {
-            Owned::Groups(table) => Ok(table.rows()),
-            Owned::Group(row) => Ok(vec![row.as_mut_ptr() as u64]),
-            Owned::Join { .. } | Owned::Nothing => Err(Error::internal("a pipeline over rows without a table")),
+            Owned::Groups(table) => table.read(from, count, &mut rows),
+            Owned::Group(row) => rows.extend(from.once().then_some(row.as_mut_ptr() as u64)),
+            Owned::Join { .. } | Owned::Nothing => return Err(Error::internal("a pipeline over rows without a table").into()),
         }
+        let read = rows.len();
+        let flow = if read == 0 { Flow::Stop } else { self.run_rows(index, &rows)? };
+        rows.clear();
+        self.addresses = rows;
+        Ok((flow, read))
     }
 
     /// Runs pipeline `index` over a batch, a piece at a time.
@@ -319,6 +330,7 @@ impl Task {
             Status::Done => Ok(Flow::More),
             Status::Stop => {
                 self.context.query.check_cancelled()?;
+                interrupt::check()?;
                 Ok(Flow::Stop)
             }
             Status::Error => Err(Failure::Row),
@@ -356,13 +368,7 @@ impl Task {
 /// Where the last pipeline's rows come from.
 enum Rows {
     Batches { batches: BatchStream, current: Option<RecordBatch> },
-    Groups(Groups),
-}
-
-/// Addresses of groups, and how many were read.
-struct Groups {
-    rows: Vec<u64>,
-    next: usize,
+    Groups(Position),
 }
 
 /// A batch of more than so many times the usual number of rows is cut.
@@ -399,13 +405,7 @@ impl Stream {
                     }
                     None => (Flow::Stop, 0),
                 },
-                Rows::Groups(groups) => {
-                    let taken = share(ROWS_PER_CALL.min(groups.rows.len() - groups.next));
-                    let upto = groups.next + taken;
-                    let flow = self.task.run_rows(self.last, &groups.rows[groups.next..upto])?;
-                    groups.next = upto;
-                    (if upto == groups.rows.len() { Flow::Stop } else { flow }, taken)
-                }
+                Rows::Groups(from) => self.task.run_groups(self.last, from, share(ROWS_PER_CALL))?,
             };
             if let Some(share) = &mut self.share {
                 share.yielded(taken, (self.task.output.count - before) as usize);
