@@ -401,7 +401,7 @@ impl DataFrame {
         self.map_plan(|input| LogicalPlan::Coalesce { partitions: n.max(1), input })
     }
 
-    /// From their first use on the rows are kept in memory, and every query of the session that has this one as a part reads them.
+    /// From their first use on the rows are kept, in memory or in files where others need the memory, and every query of the session that has this one as a part reads them.
     ///
     /// # Errors
     /// Those of planning.
@@ -409,7 +409,7 @@ impl DataFrame {
         self.persist(StorageLevel::MEMORY_AND_DISK)
     }
 
-    /// [`Self::cache`], with a storage level, which is shown but changes nothing: rows are kept in memory.
+    /// [`Self::cache`], with a storage level, which says where the rows are kept.
     ///
     /// # Errors
     /// Those of planning.
@@ -427,7 +427,7 @@ impl DataFrame {
         Ok(self)
     }
 
-    /// What is kept of the rows: the storage level, and the size in memory once they have been used.
+    /// What is kept of the rows: the storage level, and the size once they have been used.
     ///
     /// # Errors
     /// None at present.

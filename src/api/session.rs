@@ -268,12 +268,15 @@ impl Session {
         self.catalog().register_table(name, source);
     }
 
-    /// Keeps the rows of a query in memory from their first use on.
-    pub(crate) fn cache_query(&self, query: &BoundQuery, name: Option<&str>, level: StorageLevel) -> Result<Arc<CachedPlan>> {
-        self.catalog().cache().cache(query, name.map(Into::into), level, &self.settings(), &self.scheduler()?)
+    /// Keeps the rows of a query from their first use on, if the level says to keep them anywhere.
+    pub(crate) fn cache_query(&self, query: &BoundQuery, name: Option<&str>, level: StorageLevel) -> Result<Option<Arc<CachedPlan>>> {
+        if level == StorageLevel::NONE {
+            return Ok(None);
+        }
+        self.catalog().cache().cache(query, name.map(Into::into), level, &self.settings(), &self.scheduler()?).map(Some)
     }
 
-    /// Keeps the rows of a table or view in memory from their first use on.
+    /// Keeps the rows of a table or view from their first use on.
     ///
     /// # Errors
     /// `TableNotFound`; those of planning.

@@ -131,7 +131,7 @@ fn cache(session: &Session, name: &str, lazy: bool, level: StorageLevel, query: 
     }
     let query = catalog.query(name)?;
     let cached = session.cache_query(&query, Some(name), level);
-    let computed = cached.and_then(|plan| if lazy { Ok(()) } else { plan.materialise().map(|_| ()) });
+    let computed = cached.and_then(|plan| plan.filter(|_| !lazy).map_or(Ok(()), |plan| plan.materialise().map(|_| ())));
     computed.or_else(|e| {
         catalog.uncache_table(name)?;
         if makes_view {

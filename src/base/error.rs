@@ -71,7 +71,7 @@ pub enum ErrorClass {
     ResourceExhausted,
     /// `memory.limit` leaves too little for something that cannot spill.
     OutOfMemory,
-    /// Rows that a map task left for a shuffle are lost or corrupt; computed again, they may be fine.
+    /// Rows that a map task left for a shuffle, or that were cached, are lost or corrupt; computed again, they may be fine.
     FetchFailed,
     Cancelled,
     /// Generated code could not be made; the query falls back where it can.

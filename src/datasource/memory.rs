@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::buckets::{BucketSpec, BucketedTable};
 use super::convert::{batch_schema, make_batch, normalise};
-use super::prune::{BlockColumn, may_match};
+use super::summary::Block;
 use super::{BatchStream, ScanPartition, ScanRequest, TableSource, TableStatistics, statistics};
 use crate::base::{Field, Result, Schema};
 
@@ -19,8 +19,8 @@ pub struct MemoryTable {
     schema: Schema,
     partitions: Arc<Vec<Vec<RecordBatch>>>,
     statistics: TableStatistics,
-    /// What is known of each column of each batch, by partition, where partitions are to stay as they are.
-    blocks: Option<Vec<Vec<Vec<BlockColumn>>>>,
+    /// What is known of each batch, by partition, where partitions are to stay as they are.
+    blocks: Option<Vec<Vec<Block>>>,
 }
 
 /// Some rows of a batch of a table.
@@ -63,7 +63,7 @@ impl MemoryTable {
         };
         let partitions = partitions.into_par_iter().map(batches).collect::<Result<Vec<_>>>()?;
         let statistics = statistics::of_batches(&partitions.iter().flatten().collect::<Vec<_>>(), &schema);
-        let blocks = partitions.par_iter().map(|p| p.iter().map(|b| statistics::of_block(b, &schema)).collect()).collect();
+        let blocks = partitions.par_iter().map(|p| p.iter().map(|b| Block::of(b, &schema)).collect()).collect();
         Ok(Arc::new(Self { schema, partitions: Arc::new(partitions), statistics, blocks: Some(blocks) }))
     }
 
@@ -76,11 +76,10 @@ impl MemoryTable {
     }
 
     /// The batches that may have rows that pass all filters, partition by partition.
-    fn matching(&self, blocks: &[Vec<Vec<BlockColumn>>], request: &ScanRequest) -> Vec<Vec<Piece>> {
+    fn matching(&self, blocks: &[Vec<Block>], request: &ScanRequest) -> Vec<Vec<Piece>> {
         let whole = |partition: usize, batch: usize| {
-            let (known, rows) = (&blocks[partition][batch], self.partitions[partition][batch].num_rows());
-            let may_match = request.data_filters.iter().all(|f| may_match(f, &|column| known.get(column).cloned()));
-            may_match.then_some(Piece { batch: (partition, batch), from: 0, rows })
+            let block = &blocks[partition][batch];
+            block.may_match(&request.data_filters).then_some(Piece { batch: (partition, batch), from: 0, rows: block.rows })
         };
         let of_partition = |p: usize| (0..self.partitions[p].len()).filter_map(move |b| whole(p, b));
         let Some(buckets) = &request.buckets else { return (0..self.partitions.len()).map(|p| of_partition(p).collect()).collect() };

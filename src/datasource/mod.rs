@@ -17,6 +17,7 @@ mod packing;
 mod parquet;
 mod prune;
 mod statistics;
+mod summary;
 pub mod write;
 
 use std::fmt::Debug;
@@ -31,6 +32,7 @@ pub use buckets::{BucketRequest, BucketSpec, Bucketing};
 pub use convert::{make_batch, normalise};
 pub use memory::MemoryTable;
 pub use open::{FileTable, list_folder, open_folder, open_path};
+pub use summary::{Block, Summary};
 
 /// Batches in the representation of [`crate::base::DataType::to_arrow`], pulled one at a time.
 pub type BatchStream = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::prune::BlockColumn;
 use super::{ColumnStatistics, TableStatistics};
-use crate::base::{DataType, Field, Scalar, Schema};
+use crate::base::{DataType, Scalar, Schema};
 
 /// Statistics of batches held in memory, one column per task.
 pub(super) fn of_batches(batches: &[&RecordBatch], schema: &Schema) -> TableStatistics {
@@ -24,14 +24,10 @@ pub(super) fn of_batches(batches: &[&RecordBatch], schema: &Schema) -> TableStat
     TableStatistics { size_bytes, row_count: Some(rows as u64), columns }
 }
 
-/// What is known of each column of a batch.
-pub(super) fn of_block(batch: &RecordBatch, schema: &Schema) -> Vec<BlockColumn> {
-    let rows = batch.num_rows() as u64;
-    let of_column = |(array, field): (&ArrayRef, &Field)| {
-        let (min, max) = array_bounds(array, &field.data_type);
-        BlockColumn { min, max, null_count: Some(array.logical_null_count() as u64), rows }
-    };
-    batch.columns().iter().zip(&schema.fields).map(of_column).collect()
+/// What is known of an array, which is a column of some rows.
+pub(super) fn of_block(array: &ArrayRef, data_type: &DataType) -> BlockColumn {
+    let (min, max) = array_bounds(array, data_type);
+    BlockColumn { min, max, null_count: Some(array.logical_null_count() as u64), rows: array.len() as u64 }
 }
 
 /// Bytes of the values of an array, not counting what a slice shares with its neighbours.
@@ -44,27 +40,62 @@ fn array_bytes(array: &ArrayRef) -> u64 {
 }
 
 fn of_column(arrays: &[&ArrayRef], data_type: &DataType, rows: u64) -> ColumnStatistics {
-    let null_count: u64 = arrays.iter().map(|a| a.logical_null_count() as u64).sum();
-    let mut bounds = Bounds::default();
-    let mut sketch = DistinctSketch::new();
+    let mut summary = ColumnSummary::new();
+    let mut null_count = 0;
     for array in arrays {
-        let (min, max) = array_bounds(array, data_type);
-        bounds.add(min, max, array.logical_null_count() == array.len());
-        sketch.add_array(array);
+        let block = of_block(array, data_type);
+        summary.add(array, &block);
+        null_count += block.null_count.unwrap_or_default();
     }
-    let distinct_count = sketch.estimate().map(|d| d.min(rows - null_count));
-    let (min, max) = bounds.finish();
-    ColumnStatistics { min, max, null_count: Some(null_count), distinct_count, length: lengths(arrays) }
+    summary.finish(rows, null_count)
+}
+
+/// What is known of the values of a column, gathered array by array. Adding the same values again changes nothing.
+pub(super) struct ColumnSummary {
+    bounds: Bounds,
+    sketch: DistinctSketch,
+    /// Bytes of the shortest and of the longest string.
+    length: Option<(u64, u64)>,
+}
+
+impl ColumnSummary {
+    pub(super) fn new() -> Self {
+        Self { bounds: Bounds::default(), sketch: DistinctSketch::new(), length: None }
+    }
+
+    /// Adds an array of which `block` is known.
+    pub(super) fn add(&mut self, array: &ArrayRef, block: &BlockColumn) {
+        self.bounds.add(block.min.clone(), block.max.clone(), block.null_count == Some(block.rows));
+        self.sketch.add_array(array);
+        self.length = either(self.length, lengths(array));
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.bounds.merge(other.bounds);
+        self.sketch.merge(&other.sketch);
+        self.length = either(self.length, other.length);
+    }
+
+    pub(super) fn finish(self, rows: u64, null_count: u64) -> ColumnStatistics {
+        let distinct_count = self.sketch.estimate().map(|d| d.min(rows - null_count));
+        let (min, max) = self.bounds.finish();
+        ColumnStatistics { min, max, null_count: Some(null_count), distinct_count, length: self.length }
+    }
 }
 
 /// Bytes of the shortest and of the longest string.
-fn lengths(arrays: &[&ArrayRef]) -> Option<(u64, u64)> {
-    let views = arrays.iter().map(|a| a.as_string_view_opt()).collect::<Option<Vec<_>>>()?;
-    let of_views = views.iter().flat_map(|a| {
-        let valid = |i: &usize| a.is_valid(*i);
-        (0..a.len()).filter(valid).map(|i| u64::from(a.views()[i] as u32))
-    });
-    of_views.fold(None, |range: Option<(u64, u64)>, n| Some(range.map_or((n, n), |(least, most)| (least.min(n), most.max(n)))))
+fn lengths(array: &ArrayRef) -> Option<(u64, u64)> {
+    let views = array.as_string_view_opt()?;
+    let valid = (0..views.len()).filter(|i| views.is_valid(*i)).map(|i| u64::from(views.views()[i] as u32));
+    valid.fold(None, |range, n| either(range, Some((n, n))))
+}
+
+/// The range of both.
+fn either(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Bounds of parts combined into bounds of the whole; a side is unknown as soon as it is unknown for a part with values.
@@ -92,6 +123,11 @@ impl Bounds {
         self.max.add(max, std::cmp::Ordering::Greater);
     }
 
+    fn merge(&mut self, other: Self) {
+        self.min.merge(other.min, std::cmp::Ordering::Less);
+        self.max.merge(other.max, std::cmp::Ordering::Greater);
+    }
+
     pub(super) fn finish(self) -> (Option<Scalar>, Option<Scalar>) {
         (self.min.finish(), self.max.finish())
     }
@@ -111,6 +147,14 @@ impl Side {
                 None => *self = Side::Unknown,
             },
             Side::Unknown => {}
+        }
+    }
+
+    fn merge(&mut self, other: Self, wanted: std::cmp::Ordering) {
+        match other {
+            Side::Empty => {}
+            Side::Known(value) => self.add(Some(value), wanted),
+            Side::Unknown => self.add(None, wanted),
         }
     }
 
@@ -235,6 +279,11 @@ impl DistinctSketch {
         if self.registers[register] < rank {
             self.registers[register] = rank;
         }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.registers.iter_mut().zip(&other.registers).for_each(|(own, theirs)| *own = (*own).max(*theirs));
+        self.supported &= other.supported;
     }
 
     pub(super) fn add_array(&mut self, array: &ArrayRef) {

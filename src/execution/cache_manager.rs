@@ -1,6 +1,6 @@
 //! The cached queries of a session, and their use in later queries.
 
-use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{QueryExecution, Scheduler};
 use crate::base::settings::CACHE_BATCH_SIZE;
@@ -8,11 +8,11 @@ use crate::base::{Result, Settings};
 use crate::datasource::TableSource;
 use crate::expr::SubqueryId;
 use crate::logical::statistics::estimate;
-use crate::logical::{BoundQuery, CachedRows, Canonical, InMemoryRelation, LogicalPlan, StorageLevel};
-use crate::operators::CachedPlan;
+use crate::logical::{BoundQuery, Canonical, InMemoryRelation, LogicalPlan, StorageLevel};
+use crate::operators::in_memory::{CachedPlan, Compute, Partition};
 use crate::planning::{PhysicalQuery, explain};
 
-/// Queries whose rows are kept in memory. Parts of later queries that equal one, column names and identities aside, read its rows.
+/// Queries whose rows are kept. Parts of later queries that equal one, column names and identities aside, read its rows.
 #[derive(Debug, Default)]
 pub struct CacheManager {
     entries: RwLock<Vec<Entry>>,
@@ -31,7 +31,7 @@ pub struct CacheInfo {
     /// Of the table or view that was cached by name.
     pub name: Option<Arc<str>>,
     pub level: StorageLevel,
-    /// Bytes of its rows in memory and their number; `None` until they have been computed.
+    /// Bytes that its rows take in memory where they are there, and their number; `None` until they have been computed.
     pub size: Option<(u64, u64)>,
 }
 
@@ -150,7 +150,7 @@ impl CacheManager {
 
 impl CacheInfo {
     pub fn of(plan: &CachedPlan) -> Self {
-        let size = plan.computed().map(|rows| rows.statistics()).map(|s| (s.size_bytes, s.row_count.unwrap_or_default()));
+        let size = plan.statistics().map(|known| (known.size_bytes, known.row_count.unwrap_or_default()));
         Self { name: plan.name.clone(), level: plan.level, size }
     }
 }
@@ -165,17 +165,12 @@ fn planned(
 ) -> Result<CachedPlan> {
     let execution = QueryExecution::new(query, settings.clone(), scheduler.clone(), std::time::Duration::ZERO);
     let physical: PhysicalQuery = execution.physical()?.clone();
-    Ok(CachedPlan {
-        name,
-        level,
-        plan_text: explain::tree_string(&physical.executed_plan, Some(&physical), settings),
-        plan: physical.executed_plan,
-        expected: estimate(execution.optimized_plan()?),
-        batch_rows: settings.int(&CACHE_BATCH_SIZE).max(1) as usize,
-        compute: Box::new(move || execution.collect_partitions()),
-        rows: OnceLock::new(),
-        running: Mutex::new(()),
-    })
+    let text = explain::tree_string(&physical.executed_plan, Some(&physical), settings);
+    let expected = estimate(execution.optimized_plan()?);
+    let batch_rows = settings.int(&CACHE_BATCH_SIZE).max(1) as usize;
+    let made = |partition: &Partition| partition.held.output().written();
+    let compute: Compute = Box::new(move |which, keep| execution.for_partitions(which, keep, made));
+    Ok(CachedPlan::new(name, level, (physical.executed_plan, text), expected, batch_rows, compute))
 }
 
 fn replaced(plan: LogicalPlan, subqueries: &[(SubqueryId, LogicalPlan)], entries: &[Entry]) -> Result<LogicalPlan> {

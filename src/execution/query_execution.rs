@@ -18,6 +18,7 @@ use crate::logical::{BoundQuery, LogicalPlan, optimizer};
 use crate::operators::metrics::OUTPUT_ROWS;
 use crate::operators::{Metric, Operator, SparkPlan, whole_stage};
 use crate::planning::{self, Details, ExplainLevel, PhysicalQuery, explain, explain_json};
+use crate::rdd::shuffle::Size;
 use crate::rdd::{QueryContext, Rdd, StageInfo, TaskContext};
 
 /// How long the phases took. A phase not yet run took nothing.
@@ -423,7 +424,25 @@ impl QueryExecution {
     /// # Errors
     /// The first error of planning or of any task.
     pub fn for_each_partition(&self, work: impl Fn(usize, BatchStream, &TaskContext) -> Result<u64> + Sync) -> Result<Vec<u64>> {
-        self.run_whole(|context, plan| self.scheduler.for_each_partition(&plan.execute(context)?, context, work))
+        let work = |batches: BatchStream, task: &TaskContext| work(task.partition, batches, task);
+        self.for_partitions(|all| Ok((0..all).collect()), work, |rows| Size { rows: *rows, bytes: 0 })
+    }
+
+    /// As [`Self::for_each_partition`], with those that `which` chooses when it is told how many there are. `made` tells how much
+    /// `work` has made.
+    ///
+    /// # Errors
+    /// The first error of planning, of `which` or of any task.
+    pub fn for_partitions<T: Send>(
+        &self,
+        which: impl FnOnce(usize) -> Result<Vec<usize>>,
+        work: impl Fn(BatchStream, &TaskContext) -> Result<T> + Sync,
+        made: impl Fn(&T) -> Size + Sync,
+    ) -> Result<Vec<T>> {
+        self.run_whole(|context, plan| {
+            let rdd = plan.execute(context)?;
+            self.scheduler.for_partitions(&rdd, &which(rdd.num_partitions())?, context, work, made)
+        })
     }
 
     /// The lineage that computes the result. Scalar subqueries and broadcasts of the plan are computed for it.

@@ -102,44 +102,41 @@ impl Scheduler {
         self.run_stage(Workers::Own(threads), rdd, &partitions, context, work, counted).map(drop)
     }
 
-    /// Does `work` with the rows of each partition, in a task of its own; what it tells of how many rows there were, in order of
-    /// partitions. A task that failed may be tried again.
+    /// Does `work` with the rows of each of `partitions`, in a task of its own; what it makes of them, in their order, of which `made`
+    /// tells how much it is. A task that failed may be tried again.
     ///
     /// # Errors
     /// The first error of any task.
-    pub fn for_each_partition(
+    pub fn for_partitions<T: Send>(
         &self,
         rdd: &Rdd,
+        partitions: &[usize],
         context: &Arc<QueryContext>,
-        work: impl Fn(usize, BatchStream, &TaskContext) -> Result<u64> + Sync,
-    ) -> Result<Vec<u64>> {
+        work: impl Fn(BatchStream, &TaskContext) -> Result<T> + Sync,
+        made: impl Fn(&T) -> Size + Sync,
+    ) -> Result<Vec<T>> {
         context.jobs.fetch_add(1, Ordering::Relaxed);
-        let partitions: Vec<usize> = (0..rdd.num_partitions()).collect();
-        let work = |partition, task: &TaskContext| work(partition, rdd.compute(partition, task)?, task);
-        self.run_stage(Workers::Pool, rdd, &partitions, context, work, counted)
+        let work = |partition, task: &TaskContext| work(rdd.compute(partition, task)?, task);
+        self.run_stage(Workers::Pool, rdd, partitions, context, work, |_, done| made(done))
     }
 
     /// Runs the map stages that `rdd` stands on, as far as their outputs are not there; those that do not stand on each other at once.
+    /// Rows that were kept between queries and are lost are computed again.
     fn materialise(&self, rdd: &Rdd, context: &Arc<QueryContext>) -> Result<()> {
         let mut stages = vec![];
-        missing_shuffles(rdd, &mut stages);
+        missing(rdd, &mut stages);
         let next = AtomicUsize::new(0);
         // Each thread only waits for the pool, or for another one that runs a stage which both need.
         let drive = || {
-            while let Some(shuffle) = stages.get(next.fetch_add(1, Ordering::Relaxed)) {
-                shuffle.materialise(|missing| {
-                    let work = |partition, task: &TaskContext| {
-                        // What a lost output's task counts is taken back: it counted when the output was made first.
-                        let _counted = shuffle.was_made(partition).then(Tally::begin);
-                        shuffle.run_map_task(partition, task)
-                    };
-                    let lost = missing.iter().filter(|map| shuffle.was_made(**map)).count();
-                    if lost > 0 {
-                        context.stages.of(&shuffle.rdd).lost(lost);
+            while let Some(dependency) = stages.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match dependency {
+                    Dependency::Shuffle(shuffle) => self.run_map_stage(shuffle, context)?,
+                    Dependency::Kept(rows) => {
+                        let _entered = context.interrupt().enter();
+                        rows.restore().map_err(|e| context.fail(e))?;
                     }
-                    let new = |map, made: &Arc<MapOutput>| if shuffle.was_made(map) { Size::default() } else { made.written() };
-                    self.run_stage(Workers::Pool, &shuffle.rdd, missing, context, work, new)
-                })?;
+                    Dependency::Narrow(_) => {}
+                }
             }
             Ok(())
         };
@@ -149,6 +146,23 @@ impl Scheduler {
             let own = drive();
             let theirs = helpers.into_iter().map(|h| h.join().unwrap_or_else(|_| Err(Error::internal("the scheduler panicked"))));
             theirs.fold(own, Result::and)
+        })
+    }
+
+    /// Runs the map tasks whose output is missing.
+    fn run_map_stage(&self, shuffle: &ShuffleDependency, context: &Arc<QueryContext>) -> Result<()> {
+        shuffle.materialise(|missing| {
+            let work = |partition, task: &TaskContext| {
+                // What a lost output's task counts is taken back: it counted when the output was made first.
+                let _counted = shuffle.was_made(partition).then(Tally::begin);
+                shuffle.run_map_task(partition, task)
+            };
+            let lost = missing.iter().filter(|map| shuffle.was_made(**map)).count();
+            if lost > 0 {
+                context.stages.of(&shuffle.rdd).lost(lost);
+            }
+            let new = |map, made: &Arc<MapOutput>| if shuffle.was_made(map) { Size::default() } else { made.written() };
+            self.run_stage(Workers::Pool, &shuffle.rdd, missing, context, work, new)
         })
     }
 
@@ -239,17 +253,20 @@ enum Workers {
     Own(usize),
 }
 
-/// The nearest shuffles below `rdd` that lack outputs, each once.
-fn missing_shuffles(rdd: &Rdd, found: &mut Vec<Arc<ShuffleDependency>>) {
+/// What lacks rows of that which `rdd` stands on, the nearest below it, each once.
+fn missing(rdd: &Rdd, found: &mut Vec<Dependency>) {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
         for dependency in rdd.dependencies() {
-            match dependency {
-                Dependency::Narrow(parent) => missing_shuffles(parent, found),
-                Dependency::Shuffle(shuffle) => {
-                    if !found.iter().any(|f| f.id == shuffle.id) && !shuffle.missing().is_empty() {
-                        found.push(shuffle.clone());
-                    }
+            let whole = match dependency {
+                Dependency::Narrow(parent) => {
+                    missing(parent, found);
+                    true
                 }
+                Dependency::Shuffle(shuffle) => shuffle.missing().is_empty(),
+                Dependency::Kept(rows) => rows.is_whole(),
+            };
+            if !whole && !found.iter().any(|f| f.is(dependency)) {
+                found.push(dependency.clone());
             }
         }
     });

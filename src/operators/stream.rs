@@ -138,12 +138,26 @@ pub fn coalescer(schema: SchemaRef, batch_size: usize) -> BatchCoalescer {
 
 /// The stream that `push` makes when it feeds each input batch to a [`coalescer`].
 pub fn coalesced(
-    mut input: BatchStream,
+    input: BatchStream,
     schema: SchemaRef,
     batch_size: usize,
+    push: impl FnMut(&mut BatchCoalescer, RecordBatch) -> Result<()> + Send + 'static,
+) -> BatchStream {
+    fed(coalescer(schema, batch_size), input, push)
+}
+
+/// The rows in batches of exactly `batch_size`, the last one aside.
+pub fn in_batches(input: BatchStream, schema: SchemaRef, batch_size: usize) -> BatchStream {
+    let push = |buffer: &mut BatchCoalescer, batch: RecordBatch| Ok(buffer.push_batch(batch)?);
+    fed(BatchCoalescer::new(schema, batch_size.max(1)), input, push)
+}
+
+/// The stream that `push` makes when it feeds each input batch to `buffer`.
+fn fed(
+    mut buffer: BatchCoalescer,
+    mut input: BatchStream,
     mut push: impl FnMut(&mut BatchCoalescer, RecordBatch) -> Result<()> + Send + 'static,
 ) -> BatchStream {
-    let mut buffer = coalescer(schema, batch_size);
     let mut ended = false;
     Box::new(std::iter::from_fn(move || {
         loop {

@@ -38,6 +38,7 @@ fn shuffles_of(rdd: &Rdd, context: &Arc<QueryContext>) -> Result<()> {
             Dependency::Narrow(parent) => shuffles_of(parent, context)?,
             Dependency::Shuffle(shuffle) if shuffle.missing().is_empty() => {}
             Dependency::Shuffle(shuffle) => run_shuffle(shuffle, context)?,
+            Dependency::Kept(rows) => rows.restore()?,
         }
     }
     Ok(())

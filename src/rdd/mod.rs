@@ -7,6 +7,7 @@ pub mod context;
 pub mod counter;
 pub mod faults;
 pub mod future;
+pub mod kept;
 pub mod memory;
 pub mod partitioner;
 pub mod shuffle;
@@ -22,9 +23,10 @@ pub use crate::datasource::BatchStream;
 pub use context::{JobRunner, QueryContext, TaskContext};
 pub use counter::Counter;
 pub use future::Future;
+pub use kept::KeptRows;
 pub use memory::{MemoryPool, Reservation};
 pub use partitioner::Partitioner;
-pub use shuffle::{MapOutput, MapWriter, ShuffleDependency};
+pub use shuffle::{Held, MapOutput, MapWriter, ShuffleDependency};
 pub use size::data_size;
 pub use spill::{Frame, SpillFile};
 pub use stages::StageInfo;
@@ -54,6 +56,20 @@ pub enum Dependency {
     Narrow(Rdd),
     /// All partitions of the parent are computed before any of the child.
     Shuffle(Arc<ShuffleDependency>),
+    /// All are there, or are computed again, before any of the child.
+    Kept(Arc<dyn KeptRows>),
+}
+
+impl Dependency {
+    /// Whether both are the same, described once.
+    pub fn is(&self, other: &Dependency) -> bool {
+        match (self, other) {
+            (Dependency::Narrow(a), Dependency::Narrow(b)) => a.is(b),
+            (Dependency::Shuffle(a), Dependency::Shuffle(b)) => Arc::ptr_eq(a, b),
+            (Dependency::Kept(a), Dependency::Kept(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
 }
 
 impl Rdd {

@@ -1,6 +1,7 @@
 //! Shuffles: what map tasks leave for the tasks after the stage boundary, in memory or in spill files.
 
 use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -159,6 +160,10 @@ struct Kept {
     /// Of each reducer, in memory.
     batches: Vec<Vec<RecordBatch>>,
     reservation: Reservation,
+    /// Of rows that are for memory only: by how many they are [`Held`] now. They are dropped when others need the memory, unless they
+    /// are held; then they go to the file for so long.
+    holders: Option<usize>,
+    dropped: bool,
 }
 
 impl MapOutput {
@@ -175,15 +180,20 @@ impl MapOutput {
     /// The rows of a reducer, in the order they were written. The stream holds none of those that are in memory, so that they can be
     /// written out between two batches.
     pub fn read(self: &Arc<Self>, reducer: usize) -> BatchStream {
+        self.read_only(reducer, vec![0..usize::MAX])
+    }
+
+    /// As [`Self::read`], the rows whose numbers are in `wanted`, ranges in ascending order.
+    pub fn read_only(self: &Arc<Self>, reducer: usize, wanted: Vec<Range<usize>>) -> BatchStream {
         let output = self.clone();
         // Rows so far; the next frame, with the rows before it; the next batch in memory.
-        let (mut read, mut at, mut before, mut next, mut of_frame) = (0, 0, 0, 0, VecDeque::new());
+        let (mut read, mut at, mut before, mut next, mut ready) = (0, 0, 0, 0, VecDeque::new());
         Box::new(std::iter::from_fn(move || {
             loop {
-                if let Some(batch) = of_frame.pop_front() {
+                if let Some(batch) = ready.pop_front() {
                     return Some(Ok(batch));
                 }
-                let kept = output.kept.lock().unwrap_or_else(|e| e.into_inner());
+                let kept = output.kept();
                 let frames = &kept.frames[reducer];
                 while frames.get(at).is_some_and(|frame| before + frame.rows <= read) {
                     before += frames[at].rows;
@@ -192,37 +202,100 @@ impl MapOutput {
                 let Some((frame, file)) = frames.get(at).zip(kept.file.as_ref()) else {
                     let batch = kept.batches[reducer].get(next)?.clone();
                     next += 1;
+                    ready.extend(pieces(&batch, read, read, &wanted));
                     read += batch.num_rows();
-                    return Some(Ok(batch));
+                    continue;
                 };
                 let (frame, file) = (*frame, file.clone());
                 drop(kept);
+                // The first rows of a frame may have been read while they were in memory.
+                let (from, mut first) = (read, before);
+                read = before + frame.rows;
+                if !wanted.iter().any(|range| range.start.max(from) < range.end.min(read)) {
+                    continue;
+                }
                 if !output.suffered.swap(true, Ordering::Relaxed) {
                     file.suffer();
                 }
-                // The first rows of a frame may have been read while they were in memory.
-                let mut known = read - before;
-                read = before + frame.rows;
                 match file.read(&frame) {
-                    Ok(batches) => of_frame.extend(batches.into_iter().filter_map(|batch| {
-                        let skipped = known.min(batch.num_rows());
-                        known -= skipped;
-                        (skipped < batch.num_rows()).then(|| batch.slice(skipped, batch.num_rows() - skipped))
+                    Ok(batches) => ready.extend(batches.into_iter().flat_map(|batch| {
+                        let found = pieces(&batch, first, from, &wanted);
+                        first += batch.num_rows();
+                        found
                     })),
                     Err(e) => return Some(Err(e)),
                 }
             }
         }))
     }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Sees to it that the rows stay until this is dropped; `None` when they have been dropped.
+    pub fn hold(self: &Arc<Self>) -> Option<Held> {
+        let mut kept = self.kept();
+        if kept.dropped {
+            return None;
+        }
+        kept.holders.iter_mut().for_each(|holders| *holders += 1);
+        Some(Held(self.clone()))
+    }
+}
+
+/// The rows of `batch`, of which the first is number `first`, that are wanted and not below `from`.
+fn pieces(batch: &RecordBatch, first: usize, from: usize, wanted: &[Range<usize>]) -> Vec<RecordBatch> {
+    let (from, end) = (first.max(from), first + batch.num_rows());
+    let piece = |range: &Range<usize>| {
+        let (from, end) = (range.start.max(from), range.end.min(end));
+        (from < end).then(|| batch.slice(from - first, end - from))
+    };
+    wanted.iter().filter_map(piece).collect()
+}
+
+/// A finished output whose rows stay where they can be read.
+pub struct Held(Arc<MapOutput>);
+
+impl Held {
+    pub fn output(&self) -> &Arc<MapOutput> {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut kept = self.0.kept();
+        if let Some(holders) = &mut kept.holders {
+            *holders -= 1;
+            if *holders == 0 && kept.file.is_some() {
+                kept.give_up();
+            }
+        }
+    }
 }
 
 impl Evictable for MapOutput {
     fn evict(&self) -> Result<bool> {
-        self.kept.lock().unwrap_or_else(|e| e.into_inner()).spill().map(|()| true)
+        let mut kept = self.kept();
+        match kept.holders {
+            Some(0) => kept.give_up(),
+            _ => kept.spill()?,
+        }
+        Ok(true)
     }
 }
 
 impl Kept {
+    /// Drops the rows.
+    fn give_up(&mut self) {
+        self.dropped = true;
+        self.file = None;
+        self.frames.iter_mut().for_each(Vec::clear);
+        self.batches.iter_mut().for_each(Vec::clear);
+        self.reservation.free();
+    }
+
     /// Moves what is in memory to the file.
     fn spill(&mut self) -> Result<()> {
         if let Some(schema) = self.batches.iter().flatten().next().map(RecordBatch::schema) {
@@ -255,6 +328,8 @@ impl MapWriter {
             frames: vec![vec![]; reducers],
             batches: vec![vec![]; reducers],
             reservation: query.spillable(node, "Exchange"),
+            holders: None,
+            dropped: false,
         };
         Self { sizes: vec![Size::default(); reducers], kept }
     }
@@ -285,6 +360,12 @@ impl MapWriter {
     /// `Io`.
     pub fn spill(&mut self) -> Result<()> {
         self.kept.spill()
+    }
+
+    /// As [`Self::finish`], held; with `memory_only` the rows are there only as long as they are held or nobody needs their memory.
+    pub fn finish_held(mut self, memory_only: bool) -> Held {
+        self.kept.holders = memory_only.then_some(1);
+        Held(self.finish())
     }
 
     pub fn finish(self) -> Arc<MapOutput> {

@@ -133,7 +133,8 @@ fn equal_parts_of_other_queries_read_the_cache() -> Result<()> {
 fn batches_are_passed_over_by_their_bounds() -> Result<()> {
     for session in sessions() {
         session.set("sql.inMemoryColumnarStorage.batchSize", "10")?;
-        let frame = session.sql("SELECT id, CASE WHEN id % 10 = 0 THEN NULL ELSE id END AS v FROM range(0, 100, 1, 1)")?.cache()?;
+        let rows = "SELECT id, CASE WHEN id % 10 = 0 THEN NULL ELSE id END AS v FROM range(0, 100, 1, 1)";
+        let frame = session.sql(rows)?.cache()?;
         let scanned = |session: &Session, pruning: &str| -> Result<(String, u64)> {
             session.set("sql.inMemoryColumnarStorage.partitionPruning", pruning)?;
             let query = frame.clone().filter(col("id").geq(37).and(col("v").lt(45)))?;
@@ -142,8 +143,11 @@ fn batches_are_passed_over_by_their_bounds() -> Result<()> {
             let scan = execution.metrics().into_iter().find(|m| m.operator == "InMemoryTableScan").unwrap();
             Ok((count.to_string(), scan.get("numOutputRows").unwrap()))
         };
-        assert_eq!(scanned(&session, "true")?, ("7".to_string(), 20));
-        assert_eq!(scanned(&session, "false")?, ("7".to_string(), 100));
+        for level in [StorageLevel::MEMORY_AND_DISK, StorageLevel::DISK_ONLY] {
+            session.sql(rows)?.unpersist()?.persist(level)?;
+            assert_eq!(scanned(&session, "true")?, ("7".to_string(), 20), "{level}");
+            assert_eq!(scanned(&session, "false")?, ("7".to_string(), 100), "{level}");
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod bucketed;
 mod cached;
+mod kept;
 mod partitioned;
 mod pruned;
 

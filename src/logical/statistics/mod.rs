@@ -216,10 +216,7 @@ fn cached(relation: &InMemoryRelation) -> Statistics {
     let InMemoryRelation { output, rows } = relation;
     let position = |a: &Attribute| output.iter().position(|o| o.id == a.id);
     match rows.computed() {
-        Some(source) => {
-            let known = source.statistics();
-            Statistics { size_bytes: known.size_bytes.max(1), ..table(known, output, position, row_size(output)) }
-        }
+        Some(known) => Statistics { size_bytes: known.size_bytes.max(1), ..table(known, output, position, row_size(output)) },
         None => {
             let expected = rows.expected();
             let column = |(own, theirs): (&Attribute, &Attribute)| Some((own.id, expected.columns.get(&theirs.id)?.clone()));

@@ -1,18 +1,23 @@
-//! Scans of cached queries.
+//! Cached queries and scans of them.
+//!
+//! The rows of a cached query are kept by partition, each as what a map task leaves for one reducer ([`MapOutput`]): it is written by
+//! the task that computes the partition, goes to a file when others need its memory, and is read from there all the same. A query that
+//! reads the rows [holds](table::Reading) them until it ends. What is lost nevertheless (a file that is gone or corrupt) it computes again by
+//! the plan, and reads again; what has been dropped before, since it is for memory only, is computed before it begins.
+//!
+//! [`MapOutput`]: crate::rdd::MapOutput
 
 mod interpret;
+mod plan;
+mod table;
 
-use std::fmt::{self, Debug};
-use std::sync::{Arc, Mutex, OnceLock};
+pub use plan::{CachedPlan, Compute, Partition};
 
-use arrow::array::RecordBatch;
+use std::sync::Arc;
 
-use super::{Partitioning, ProvidedOrder, SparkPlan};
-use crate::base::{Attribute, Result, Schema, interrupt};
-use crate::datasource::{MemoryTable, TableSource};
+use super::{Partitioning, ProvidedOrder};
+use crate::base::Attribute;
 use crate::expr::Expr;
-use crate::logical::statistics::Statistics;
-use crate::logical::{CachedRows, StorageLevel};
 
 /// Reads the rows of a cached query.
 #[derive(Debug, Clone)]
@@ -46,71 +51,5 @@ impl InMemoryTableScan {
     pub fn output_ordering(&self) -> Vec<ProvidedOrder> {
         let from = self.cached.plan.output();
         self.cached.plan.output_ordering().into_iter().map(|o| o.renamed(&from, &self.relation_output)).collect()
-    }
-}
-
-/// Computes all rows of a plan, by partition.
-pub type Compute = Box<dyn Fn() -> Result<Vec<Vec<RecordBatch>>> + Send + Sync>;
-
-/// A planned query whose rows are kept in memory from their first use on.
-pub struct CachedPlan {
-    /// Of the table or view that was cached by name.
-    pub name: Option<Arc<str>>,
-    pub level: StorageLevel,
-    /// The physical plan that computes the rows.
-    pub plan: Arc<SparkPlan>,
-    /// Its tree.
-    pub plan_text: String,
-    pub expected: Statistics,
-    /// Rows per batch.
-    pub batch_rows: usize,
-    pub compute: Compute,
-    pub rows: OnceLock<Arc<dyn TableSource>>,
-    /// Held while the rows are computed, so that this happens once.
-    pub running: Mutex<()>,
-}
-
-impl CachedPlan {
-    /// The rows, computed if they are not there; whoever comes meanwhile waits. Called by those who drive a query, never by its
-    /// tasks: the computation needs the workers.
-    ///
-    /// # Errors
-    /// Those of the query; nothing is kept then, and the next caller tries again.
-    pub fn materialise(&self) -> Result<&Arc<dyn TableSource>> {
-        let _running = interrupt::lock(&self.running)?;
-        if let Some(rows) = self.rows.get() {
-            return Ok(rows);
-        }
-        let schema = Schema::new(self.plan.output().iter().map(Attribute::to_field).collect());
-        let rows = MemoryTable::in_batches(schema, (self.compute)()?, self.batch_rows)?;
-        Ok(self.rows.get_or_init(|| rows))
-    }
-}
-
-impl Debug for CachedPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CachedPlan({:?}, {})", self.name, self.level)
-    }
-}
-
-impl CachedRows for CachedPlan {
-    fn storage_level(&self) -> StorageLevel {
-        self.level
-    }
-
-    fn output(&self) -> Vec<Attribute> {
-        self.plan.output()
-    }
-
-    fn computed(&self) -> Option<&Arc<dyn TableSource>> {
-        self.rows.get()
-    }
-
-    fn expected(&self) -> &Statistics {
-        &self.expected
-    }
-
-    fn plan_text(&self) -> &str {
-        &self.plan_text
     }
 }

@@ -16,7 +16,7 @@ use crate::expr::evaluate::scalar;
 use crate::operators::SparkPlan;
 use crate::operators::execute::bind_all;
 use crate::operators::stream::{batch_stream, make_batch, with_schema};
-use crate::rdd::{QueryContext, Rdd};
+use crate::rdd::{Dependency, KeptRows, QueryContext, Rdd};
 
 /// What is read of a source.
 pub struct Scanned<'a> {
@@ -28,6 +28,8 @@ pub struct Scanned<'a> {
     pub partition_filters: &'a [Expr],
     pub data_filters: &'a [Expr],
     pub buckets: Option<BucketRequest>,
+    /// Where the rows are those of a cached query.
+    pub kept: Option<Arc<dyn KeptRows>>,
 }
 
 /// The partitions that the source plans, for plan node `plan`.
@@ -56,7 +58,8 @@ pub fn scan(name: impl Into<String>, scanned: &Scanned, plan: &SparkPlan, contex
         }
     }
     let (schema, time) = (arrow_schema(scanned.output), context.metric(plan.id, "scanTime"));
-    Ok(Rdd::new(name, partitions.len(), vec![], move |p, _| {
+    let dependencies = scanned.kept.iter().cloned().map(Dependency::Kept).collect();
+    Ok(Rdd::new(name, partitions.len(), dependencies, move |p, _| {
         let (schema, time) = (schema.clone(), time.clone());
         let mut batches = partitions[p].open()?;
         let timed = std::iter::from_fn(move || {
@@ -82,6 +85,7 @@ impl FileScan {
             partition_filters: &self.partition_filters,
             data_filters: &self.data_filters,
             buckets: self.bucket_request(),
+            kept: None,
         };
         scan(format!("FileScan {}", self.name), &scanned, plan, context)
     }

@@ -128,7 +128,7 @@ pub fn compiled_parts(plan: &Arc<SparkPlan>) -> Vec<Arc<SparkPlan>> {
 fn scanned_rows(plan: &SparkPlan) -> Option<u64> {
     match &plan.operator {
         Operator::FileScan(scan) => scan.source.statistics().row_count,
-        Operator::InMemoryTableScan(scan) => scan.cached.rows.get()?.statistics().row_count,
+        Operator::InMemoryTableScan(scan) => scan.cached.statistics()?.row_count,
         Operator::InputAdapter => scanned_rows(plan.child()),
         _ => None,
     }
@@ -145,6 +145,7 @@ fn rows_to_come(input: &Rdd, scanned: Option<u64>) -> Option<u64> {
         let rows = match dependency {
             Dependency::Narrow(parent) => rows_to_come(parent, None)?,
             Dependency::Shuffle(shuffle) => shuffle.rows()?,
+            Dependency::Kept(rows) => rows.rows()?,
         };
         total = Some(total.unwrap_or(0) + rows);
     }

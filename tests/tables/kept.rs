@@ -1,0 +1,232 @@
+//! Cached rows keep to the memory limit, are where their storage level says, and are computed again where they are lost.
+
+use std::path::{Path, PathBuf};
+
+use wholestage::api::Session;
+use wholestage::base::{ErrorClass, Result};
+use wholestage::execution::StreamOrder;
+use wholestage::logical::StorageLevel;
+
+use super::answer;
+
+const MODES: [&str; 2] = ["interpreted", "jit"];
+/// Of which four fifths may be reserved: much less than the rows take.
+const LIMIT: &str = "1MB";
+const RESERVABLE: usize = 1024 * 1024 / 5 * 4;
+/// Numbers and strings too long to be held in their views, 4 MB of them.
+const ROWS: &str = "SELECT id, id * 7919 % 100003 AS k, concat('a text of some length, number ', id) AS t FROM range(0, 60000, 1, 4)";
+
+fn session(mode: &str, limit: &str, dir: &Path) -> Session {
+    let settings = [("execution.mode", mode), ("memory.limit", limit), ("sql.shuffle.partitions", "3")];
+    let builder = settings.into_iter().fold(Session::builder().threads(2), |b, (key, value)| b.config(key, value));
+    builder.config("memory.tempDir", dir.display()).build().unwrap()
+}
+
+fn cache(session: &Session, level: &str, rows: &str) {
+    session.sql(&format!("CACHE TABLE c OPTIONS ('storageLevel' '{level}') AS {rows}")).unwrap_or_else(|e| panic!("{level}: {e}"));
+}
+
+/// The spill files there are.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())).collect()
+}
+
+fn assert_nothing_left(session: &Session, dir: &Path, after: &str) {
+    assert_eq!((session.memory().used(), files(dir).len()), (0, 0), "left after {after}");
+}
+
+const QUERIES: [&str; 4] = [
+    "SELECT count(*), sum(id), sum(k), max(t) FROM c",
+    "SELECT count(*), sum(length(t)) FROM c WHERE id BETWEEN 30000 AND 30010 OR id = 59999",
+    "SELECT count(*), sum(n), max(t) FROM (SELECT k % 1000, count(*) AS n, max(t) AS t FROM c GROUP BY k % 1000)",
+    "SELECT count(*), max(x.t) FROM c x JOIN c y ON x.id = y.k WHERE x.k < 5000",
+];
+
+fn answers(session: &Session) -> Vec<String> {
+    QUERIES.iter().map(|sql| answer(session, sql)).collect()
+}
+
+fn uncached(rows: &str) -> Vec<String> {
+    let free = Session::builder().threads(2).build().unwrap();
+    free.sql(&format!("CREATE TEMP VIEW c AS {rows}")).unwrap();
+    answers(&free)
+}
+
+#[test]
+fn a_table_larger_than_memory_is_answered_from_files() {
+    let expected = uncached(ROWS);
+    for mode in MODES {
+        for level in ["MEMORY_AND_DISK", "MEMORY_ONLY", "DISK_ONLY", "OFF_HEAP", "MEMORY_AND_DISK_SER_2"] {
+            let dir = tempfile::tempdir().unwrap();
+            let session = session(mode, LIMIT, dir.path());
+            session.set("driver.maxResultSize", "100KB").unwrap();
+            cache(&session, level, ROWS);
+            let info = session.catalog().cached("c").unwrap().unwrap();
+            assert!(info.size.is_some_and(|(bytes, rows)| bytes > 4 * RESERVABLE as u64 && rows == 60_000), "{info:?}");
+            for _ in 0..2 {
+                assert_eq!(answers(&session), expected, "{mode}, {level}");
+                let (used, files) = (session.memory().used(), files(dir.path()).len());
+                assert!(used <= RESERVABLE, "{mode}, {level}: {used}");
+                match level {
+                    "MEMORY_ONLY" => assert_eq!(files, 0, "{mode}, {level}"),
+                    "DISK_ONLY" => assert_eq!((used, files), (0, 4), "{mode}, {level}"),
+                    _ => assert!(files > 0, "{mode}, {level}"),
+                }
+            }
+            session.sql("UNCACHE TABLE c").unwrap();
+            assert_nothing_left(&session, dir.path(), level);
+        }
+    }
+}
+
+#[test]
+fn rows_in_memory_give_way_to_queries() {
+    let rows = "SELECT id, concat('a text of some length, number ', id) AS t FROM range(0, 6000, 1, 4)";
+    let sorts =
+        "SELECT count(*), max(b) FROM (SELECT lag(id) OVER (ORDER BY k) AS b FROM (SELECT id, id * 7919 % 100003 AS k FROM range(100000)))";
+    for mode in MODES {
+        for (level, in_files) in [("MEMORY_AND_DISK", true), ("MEMORY_ONLY", false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let session = session(mode, LIMIT, dir.path());
+            cache(&session, level, rows);
+            let held = session.memory().used();
+            assert!(held > 300_000 && files(dir.path()).is_empty(), "{held}");
+            assert_eq!(answer(&session, "SELECT count(*), max(length(t)) FROM c"), "6000,34");
+            assert_eq!(session.memory().used(), held);
+            assert_eq!(answer(&session, sorts), "100000,99999");
+            assert!(session.memory().used() < held, "{mode}, {level}");
+            assert_eq!(files(dir.path()).is_empty(), !in_files, "{mode}, {level}");
+            assert_eq!(answer(&session, "SELECT count(*), sum(id), max(length(t)) FROM c"), "6000,17997000,34");
+            session.sql("CLEAR CACHE").unwrap();
+            assert_nothing_left(&session, dir.path(), level);
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_nowhere_is_not_cached() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session("jit", "0", dir.path());
+    cache(&session, "NONE", ROWS);
+    assert!(session.catalog().list_cached().is_empty());
+    let frame = session.sql(ROWS)?.persist(StorageLevel::NONE)?;
+    assert_eq!((frame.cached()?, answer(&session, "SELECT count(*) FROM c")), (None, "60000".to_string()));
+    Ok(())
+}
+
+#[test]
+fn files_go_with_the_last_reader_and_with_the_session() -> Result<()> {
+    for mode in MODES {
+        let dir = tempfile::tempdir().unwrap();
+        let session = session(mode, LIMIT, dir.path());
+        cache(&session, "DISK_ONLY", ROWS);
+        let execution = session.sql("SELECT * FROM c")?.query_execution()?;
+        let mut stream = execution.execute_stream(StreamOrder::ByPartition)?;
+        let first = stream.next().unwrap()?.num_rows();
+        session.sql("UNCACHE TABLE c")?;
+        assert_eq!(files(dir.path()).len(), 4);
+        let rest: usize = stream.map(|batch| batch.unwrap().num_rows()).sum();
+        assert_eq!(first + rest, 60_000);
+        drop(execution);
+        assert_nothing_left(&session, dir.path(), "the last reader");
+
+        session.sql(&format!("CACHE TABLE d AS {ROWS}"))?;
+        assert!(!files(dir.path()).is_empty());
+        drop(session);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "left after the session");
+    }
+    Ok(())
+}
+
+/// Does something to each file that is there.
+fn spoil(dir: &Path, what: &str) {
+    let found = files(dir);
+    assert!(!found.is_empty());
+    for path in found {
+        match what {
+            "removed" => std::fs::remove_file(&path).unwrap(),
+            _ => {
+                let mut bytes = std::fs::read(&path).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0x10;
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn lost_and_corrupt_files_are_computed_again() {
+    let expected = uncached(ROWS);
+    for mode in MODES {
+        for what in ["removed", "flipped"] {
+            let dir = tempfile::tempdir().unwrap();
+            let session = session(mode, LIMIT, dir.path());
+            cache(&session, "DISK_ONLY", ROWS);
+            // The last one reads the table twice.
+            for at in [0, 3] {
+                spoil(dir.path(), what);
+                assert_eq!(answer(&session, QUERIES[at]), expected[at], "{mode}, {what}");
+                assert_eq!(files(dir.path()).len(), 4, "{mode}, {what}");
+            }
+            session.sql("UNCACHE TABLE c").unwrap();
+            assert_nothing_left(&session, dir.path(), what);
+        }
+    }
+}
+
+#[test]
+fn what_changed_since_is_an_error_not_another_answer() -> Result<()> {
+    for mode in MODES {
+        let dir = tempfile::tempdir().unwrap();
+        let temp = dir.path().join("temp");
+        std::fs::create_dir(&temp).unwrap();
+        let csv = dir.path().join("n.csv");
+        std::fs::write(&csv, "n\n1\n2\n").unwrap();
+        let session = session(mode, LIMIT, &temp);
+        session.register_path("n", &csv)?;
+        cache(&session, "DISK_ONLY", "SELECT n FROM n");
+        for other in ["n\n1\n3\n", "n\n1\n"] {
+            std::fs::write(&csv, other).unwrap();
+            assert_eq!(answer(&session, "SELECT n FROM c"), "1|2");
+            spoil(&temp, "removed");
+            let error = session.sql("SELECT n + n FROM c")?.collect().unwrap_err();
+            assert_eq!(error.class, ErrorClass::FetchFailed, "{error}");
+            assert!(error.message.contains("`c`") && error.message.contains("REFRESH"), "{error}");
+            std::fs::write(&csv, "n\n1\n2\n").unwrap();
+            assert_eq!(answer(&session, "SELECT n FROM c"), "1|2");
+        }
+        std::fs::write(&csv, "n\n1\n2\n7\n").unwrap();
+        session.sql("REFRESH TABLE n")?;
+        assert_eq!(answer(&session, "SELECT n FROM c"), "1|2|7");
+        session.sql("CLEAR CACHE")?;
+        assert_nothing_left(&session, &temp, "CLEAR CACHE");
+    }
+    Ok(())
+}
+
+#[test]
+fn failures_while_rows_are_kept_are_tried_again_or_leave_nothing() {
+    let expected = uncached(ROWS);
+    for mode in MODES {
+        for (faults, fails) in
+            [("task:1", false), ("panic:2", false), ("spill.write:3", false), ("spill.create:1", false), ("spill.write:*", true)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let session = session(mode, LIMIT, dir.path());
+            session.set("execution.faults", faults).unwrap();
+            let outcome = session.sql(&format!("CACHE TABLE c AS {ROWS}"));
+            session.set("execution.faults", "").unwrap();
+            match outcome {
+                Ok(_) => {
+                    assert!(!fails);
+                    assert_eq!(answers(&session), expected, "{mode}, {faults}");
+                    session.sql("UNCACHE TABLE c").unwrap();
+                }
+                Err(e) => assert!(fails && e.class == ErrorClass::Io && !session.catalog().contains("c"), "{mode}, {faults}: {e}"),
+            }
+            assert_nothing_left(&session, dir.path(), faults);
+        }
+    }
+}
