@@ -9,7 +9,7 @@ use crate::datasource::TableSource;
 use crate::expr::SubqueryId;
 use crate::logical::statistics::estimate;
 use crate::logical::{BoundQuery, Canonical, InMemoryRelation, LogicalPlan, StorageLevel};
-use crate::operators::in_memory::{CachedPlan, Compute, Partition};
+use crate::operators::in_memory::{CachedPlan, Compute, Partition, is_repeatable};
 use crate::planning::{PhysicalQuery, explain};
 
 /// Queries whose rows are kept. Parts of later queries that equal one, column names and identities aside, read its rows.
@@ -33,6 +33,10 @@ pub struct CacheInfo {
     pub level: StorageLevel,
     /// Bytes that its rows take in memory where they are there, and their number; `None` until they have been computed.
     pub size: Option<(u64, u64)>,
+    /// Bytes of the rows that are in memory now.
+    pub memory_bytes: u64,
+    /// Bytes of the files that rows are in now.
+    pub disk_bytes: u64,
 }
 
 impl CacheManager {
@@ -151,7 +155,8 @@ impl CacheManager {
 impl CacheInfo {
     pub fn of(plan: &CachedPlan) -> Self {
         let size = plan.statistics().map(|known| (known.size_bytes, known.row_count.unwrap_or_default()));
-        Self { name: plan.name.clone(), level: plan.level, size }
+        let (memory_bytes, disk_bytes) = plan.held();
+        Self { name: plan.name.clone(), level: plan.level, size, memory_bytes, disk_bytes }
     }
 }
 
@@ -168,9 +173,12 @@ fn planned(
     let text = explain::tree_string(&physical.executed_plan, Some(&physical), settings);
     let expected = estimate(execution.optimized_plan()?);
     let batch_rows = settings.int(&CACHE_BATCH_SIZE).max(1) as usize;
+    let plans: Vec<_> =
+        [&physical.executed_plan].into_iter().chain(physical.subqueries.iter().map(|s| &s.executed_plan)).cloned().collect();
+    let repeatable = is_repeatable(&plans);
     let made = |partition: &Partition| partition.held.output().written();
     let compute: Compute = Box::new(move |which, keep| execution.for_partitions(which, keep, made));
-    Ok(CachedPlan::new(name, level, (physical.executed_plan, text), expected, batch_rows, compute))
+    Ok(CachedPlan::new(name, level, (physical.executed_plan, text), expected, batch_rows, compute, repeatable))
 }
 
 fn replaced(plan: LogicalPlan, subqueries: &[(SubqueryId, LogicalPlan)], entries: &[Entry]) -> Result<LogicalPlan> {

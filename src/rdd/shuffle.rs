@@ -177,14 +177,21 @@ impl MapOutput {
         total(&self.sizes)
     }
 
+    /// Bytes in memory, and in the file.
+    pub fn held(&self) -> (u64, u64) {
+        let kept = self.kept();
+        (kept.reservation.size() as u64, kept.file.as_ref().map_or(0, |file| file.size()))
+    }
+
     /// The rows of a reducer, in the order they were written. The stream holds none of those that are in memory, so that they can be
     /// written out between two batches.
     pub fn read(self: &Arc<Self>, reducer: usize) -> BatchStream {
-        self.read_only(reducer, vec![0..usize::MAX])
+        self.read_only(reducer, None, vec![0..usize::MAX])
     }
 
-    /// As [`Self::read`], the rows whose numbers are in `wanted`, ranges in ascending order.
-    pub fn read_only(self: &Arc<Self>, reducer: usize, wanted: Vec<Range<usize>>) -> BatchStream {
+    /// As [`Self::read`], these columns by their numbers (all when absent), and the rows whose numbers are in `wanted`, ranges in
+    /// ascending order.
+    pub fn read_only(self: &Arc<Self>, reducer: usize, columns: Option<Arc<[usize]>>, wanted: Vec<Range<usize>>) -> BatchStream {
         let output = self.clone();
         // Rows so far; the next frame, with the rows before it; the next batch in memory.
         let (mut read, mut at, mut before, mut next, mut ready) = (0, 0, 0, 0, VecDeque::new());
@@ -200,7 +207,11 @@ impl MapOutput {
                     at += 1;
                 }
                 let Some((frame, file)) = frames.get(at).zip(kept.file.as_ref()) else {
-                    let batch = kept.batches[reducer].get(next)?.clone();
+                    let batch = kept.batches[reducer].get(next)?;
+                    let batch = match columns.as_ref().map_or_else(|| Ok(batch.clone()), |columns| batch.project(columns)) {
+                        Ok(batch) => batch,
+                        Err(e) => return Some(Err(e.into())),
+                    };
                     next += 1;
                     ready.extend(pieces(&batch, read, read, &wanted));
                     read += batch.num_rows();
@@ -217,7 +228,7 @@ impl MapOutput {
                 if !output.suffered.swap(true, Ordering::Relaxed) {
                     file.suffer();
                 }
-                match file.read(&frame) {
+                match file.read_columns(&frame, columns.as_deref()) {
                     Ok(batches) => ready.extend(batches.into_iter().flat_map(|batch| {
                         let found = pieces(&batch, first, from, &wanted);
                         first += batch.num_rows();

@@ -101,19 +101,14 @@ impl SpillSite {
     }
 }
 
-/// A file of frames; removed when dropped.
+/// A file of frames; removed when dropped. It is open only while a frame is written or read, as there may be very many.
 pub struct SpillFile {
     path: PathBuf,
-    end: Mutex<End>,
+    /// Where the next frame goes.
+    end: Mutex<u64>,
     faults: Arc<Faults>,
     written: Counter,
     _folder: Arc<TempFolder>,
-}
-
-/// Where the next frame goes.
-struct End {
-    file: File,
-    offset: u64,
 }
 
 impl Drop for SpillFile {
@@ -134,8 +129,8 @@ impl SpillFile {
         if faults.hit("spill.create") {
             return Err(Error::new(ErrorClass::Io, format!("{}: No space left on device (injected)", path.display())));
         }
-        let file = File::create(&path).map_err(|e| io(&path, &e))?;
-        Ok(Self { path, end: Mutex::new(End { file, offset: 0 }), faults, written, _folder: folder })
+        File::create(&path).map_err(|e| io(&path, &e))?;
+        Ok(Self { path, end: Mutex::default(), faults, written, _folder: folder })
     }
 
     /// Writes the rows as one frame.
@@ -153,16 +148,17 @@ impl SpillFile {
             return Err(Error::new(ErrorClass::Io, format!("{}: No space left on device (injected)", self.path.display())));
         }
         let mut end = self.end.lock().unwrap_or_else(|e| e.into_inner());
-        // A write that failed may have left a part of its frame.
-        let at = SeekFrom::Start(end.offset);
-        end.file.seek(at).and_then(|_| end.file.write_all(&bytes)).map_err(|e| io(&self.path, &e))?;
-        let frame = Frame {
-            offset: end.offset,
-            length: bytes.len() as u64,
-            checksum: checksum(&bytes),
-            rows: batches.iter().map(RecordBatch::num_rows).sum(),
+        let write = || {
+            // Frames before this one are missed by who reads them, if the file is gone.
+            let mut file = File::options().write(true).create(true).truncate(false).open(&self.path)?;
+            // A write that failed may have left a part of its frame.
+            file.seek(SeekFrom::Start(*end))?;
+            file.write_all(&bytes)
         };
-        end.offset += frame.length;
+        write().map_err(|e| io(&self.path, &e))?;
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let frame = Frame { offset: *end, length: bytes.len() as u64, checksum: checksum(&bytes), rows };
+        *end += frame.length;
         drop(end);
         self.written.fetch_add(frame.length, Ordering::Relaxed);
         stages::spilled(frame.length);
@@ -196,11 +192,24 @@ impl SpillFile {
         Ok(frames)
     }
 
+    /// Bytes written.
+    pub fn size(&self) -> u64 {
+        *self.end.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// The rows of a frame.
     ///
     /// # Errors
     /// `Io` when they cannot be read or are not what was written.
     pub fn read(&self, frame: &Frame) -> Result<Vec<RecordBatch>> {
+        self.read_columns(frame, None)
+    }
+
+    /// Of the rows of a frame these columns, by their numbers.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn read_columns(&self, frame: &Frame, columns: Option<&[usize]>) -> Result<Vec<RecordBatch>> {
         let mut bytes = vec![0; frame.length as usize];
         let mut fill = || {
             let mut file = File::open(&self.path)?;
@@ -214,7 +223,7 @@ impl SpillFile {
         if checksum(&bytes) != frame.checksum {
             return Err(Error::new(ErrorClass::Io, format!("{}: the file is corrupt (checksum differs)", self.path.display())));
         }
-        Ok(StreamReader::try_new(Cursor::new(bytes), None)?.collect::<Result<Vec<_>, _>>()?)
+        Ok(StreamReader::try_new(Cursor::new(bytes), columns.map(<[usize]>::to_vec))?.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// The rows of frames, read one frame at a time.
@@ -284,6 +293,10 @@ mod tests {
         let frames = spilled.append_all(pieces, &rows.schema()).unwrap();
         assert!(frames.len() > 2 && frames.len() < 100, "{}", frames.len());
         let spilled = Arc::new(spilled);
+        let texts = spilled.read_columns(&frames[0], Some(&[1])).unwrap();
+        assert_eq!((texts[0].num_columns(), texts[0].column(0)), (1, &rows.column(1).slice(0, texts[0].num_rows())));
+        let none = spilled.read_columns(&frames[0], Some(&[])).unwrap();
+        assert_eq!((none[0].num_columns(), none[0].num_rows()), (0, frames[0].rows));
         let back = spilled.stream(frames).collect::<Result<Vec<_>>>().unwrap();
         assert_eq!(arrow::compute::concat_batches(&rows.schema(), &back).unwrap(), rows);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "a folder and its lock");
@@ -311,6 +324,17 @@ mod tests {
             spilled.suffer();
             assert_eq!(spilled.read(&frame).unwrap_err().class, ErrorClass::Io, "{fault}");
         }
+    }
+
+    #[test]
+    fn files_are_not_kept_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let spilled = file(dir.path(), "");
+        let rows = batch(0..10);
+        spilled.append(std::slice::from_ref(&rows), &rows.schema()).unwrap();
+        let open =
+            std::fs::read_dir("/proc/self/fd").map(|fds| fds.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).collect());
+        assert!(!open.unwrap_or_else(|_| vec![]).contains(&spilled.path));
     }
 
     #[test]

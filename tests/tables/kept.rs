@@ -67,7 +67,9 @@ fn a_table_larger_than_memory_is_answered_from_files() {
             for _ in 0..2 {
                 assert_eq!(answers(&session), expected, "{mode}, {level}");
                 let (used, files) = (session.memory().used(), files(dir.path()).len());
-                assert!(used <= RESERVABLE, "{mode}, {level}: {used}");
+                let info = session.catalog().cached("c").unwrap().unwrap();
+                assert!(used <= RESERVABLE && info.memory_bytes <= used as u64, "{mode}, {level}: {used}, {info:?}");
+                assert_eq!(info.disk_bytes > 0, files > 0, "{mode}, {level}: {info:?}");
                 match level {
                     "MEMORY_ONLY" => assert_eq!(files, 0, "{mode}, {level}"),
                     "DISK_ONLY" => assert_eq!((used, files), (0, 4), "{mode}, {level}"),
@@ -77,6 +79,41 @@ fn a_table_larger_than_memory_is_answered_from_files() {
             session.sql("UNCACHE TABLE c").unwrap();
             assert_nothing_left(&session, dir.path(), level);
         }
+    }
+}
+
+/// Files are read column by column.
+#[test]
+fn columns_of_all_types_come_back() {
+    let columns = [
+        ("t", "concat('a text of some length, number ', id)"),
+        ("a", "array(id, id % 7, NULL)"),
+        ("b", "id % 3 = 0"),
+        ("m", "map(id, concat('value ', id))"),
+        ("n", "NULL"),
+        ("s", "named_struct('x', id, 'y', array(concat('an element of some length ', id)))"),
+        ("h", "cast(concat('bytes of some length, number ', id) AS binary)"),
+        ("d", "cast(id AS decimal(30, 3))"),
+        ("f", "id / 7.0D"),
+        ("i", "date '2024-02-29' + cast(id AS int)"),
+        ("ts", "CASE WHEN id % 5 > 0 THEN timestamp_seconds(id * 1000003) END"),
+        ("id", "id"),
+    ];
+    let list: Vec<String> = columns.iter().map(|(name, value)| format!("{value} AS {name}")).collect();
+    let rows = format!("SELECT {} FROM range(0, 3000, 1, 2)", list.join(", "));
+    for mode in MODES {
+        let dir = tempfile::tempdir().unwrap();
+        let session = session(mode, "0", dir.path());
+        cache(&session, "DISK_ONLY", &rows);
+        for (name, value) in columns {
+            let [kept, computed] = [format!("{name} AS v FROM c"), format!("{value} AS v FROM range(3000)")]
+                .map(|of| answer(&session, &format!("SELECT sum(crc32(cast(to_json(struct(v)) AS binary))), count(v) FROM (SELECT {of})")));
+            assert_eq!(kept, computed, "{mode}: {name}");
+        }
+        let several = |from: &str, [n, a, t]: [&str; 3]| {
+            answer(&session, &format!("SELECT count(*), sum(crc32(cast({t} AS binary)) + size({a}) + coalesce({n}, 1)) FROM {from}"))
+        };
+        assert_eq!(several("c", ["n", "a", "t"]), several("range(3000)", ["NULL", "array(id, 1, NULL)", columns[0].1]), "{mode}");
     }
 }
 
@@ -174,6 +211,40 @@ fn lost_and_corrupt_files_are_computed_again() {
             assert_nothing_left(&session, dir.path(), what);
         }
     }
+}
+
+/// Rows dealt out in the order they come, or of which some are chosen so: one partition computed again may not fit the others.
+#[test]
+fn partitions_that_depend_on_order_are_dropped_and_computed_again_together_only() -> Result<()> {
+    let grouped = "SELECT k % 1000 AS id, count(*) AS k, max(t) AS t FROM (ROWS) GROUP BY k % 1000".replace("ROWS", ROWS);
+    let dealt = format!("SELECT /*+ REPARTITION(4) */ * FROM ({grouped})");
+    let limited = format!("SELECT id, max(k) AS k, max(t) AS t FROM (SELECT * FROM ({ROWS}) LIMIT 900) GROUP BY id");
+    let sql = "SELECT count(*), sum(id), sum(k), max(t) FROM c";
+    for mode in MODES {
+        for (rows, together) in [(&grouped, false), (&dealt, true), (&limited, true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let session = session(mode, "256KB", dir.path());
+            cache(&session, "MEMORY_ONLY", rows);
+            let expected = answer(&session, sql);
+            answer(&session, "SELECT count(*), max(b) FROM (SELECT lag(id) OVER (ORDER BY id % 7) AS b FROM range(50000))");
+            assert_eq!(files(dir.path()).is_empty(), !together, "{mode}, {rows}");
+            assert_eq!(answer(&session, sql), expected);
+            session.sql("UNCACHE TABLE c")?;
+
+            session.sql(&format!("CACHE TABLE d OPTIONS ('storageLevel' 'DISK_ONLY') AS {rows}"))?;
+            spoil(dir.path(), "flipped");
+            let of_d = sql.replace("FROM c", "FROM d");
+            if together {
+                let error = session.sql(&of_d)?.collect().unwrap_err();
+                assert_eq!(error.class, ErrorClass::FetchFailed, "{error}");
+                assert!(error.message.contains("`d`") && error.message.contains(".arrows: the file is corrupt"), "{error}");
+            }
+            assert_eq!(answer(&session, &of_d), expected, "{mode}, {rows}");
+            session.sql("UNCACHE TABLE d")?;
+            assert_nothing_left(&session, dir.path(), rows);
+        }
+    }
+    Ok(())
 }
 
 #[test]

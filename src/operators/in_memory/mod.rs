@@ -3,15 +3,18 @@
 //! The rows of a cached query are kept by partition, each as what a map task leaves for one reducer ([`MapOutput`]): it is written by
 //! the task that computes the partition, goes to a file when others need its memory, and is read from there all the same. A query that
 //! reads the rows [holds](table::Reading) them until it ends. What is lost nevertheless (a file that is gone or corrupt) it computes again by
-//! the plan, and reads again; what has been dropped before, since it is for memory only, is computed before it begins.
+//! the plan, and reads again; what has been dropped before, since it is for memory only, is computed before it begins. Where one partition that
+//! is computed again may not fit the others ([`repeatable`]), all are, before the query that comes next.
 //!
 //! [`MapOutput`]: crate::rdd::MapOutput
 
 mod interpret;
 mod plan;
+mod repeatable;
 mod table;
 
 pub use plan::{CachedPlan, Compute, Partition};
+pub use repeatable::is_repeatable;
 
 use std::sync::Arc;
 

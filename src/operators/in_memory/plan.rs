@@ -34,6 +34,8 @@ pub struct CachedPlan {
     /// Rows per batch.
     batch_rows: usize,
     compute: Compute,
+    /// Whether partitions may be computed again one by one.
+    pub(super) repeatable: bool,
     /// By partition; `None`: lost.
     kept: Mutex<Vec<Option<KeptPartition>>>,
     known: OnceLock<Arc<Known>>,
@@ -69,7 +71,8 @@ impl KeptPartition {
 }
 
 impl CachedPlan {
-    /// `plan` is that which `compute` runs, `plan_text` its tree, `expected` what is expected of its rows, `batch_rows` the rows per batch.
+    /// `plan` is that which `compute` runs, `plan_text` its tree, `expected` what is expected of its rows, `batch_rows` the rows per
+    /// batch; `repeatable`: see [`super::is_repeatable`].
     pub fn new(
         name: Option<Arc<str>>,
         level: StorageLevel,
@@ -77,9 +80,10 @@ impl CachedPlan {
         expected: Statistics,
         batch_rows: usize,
         compute: Compute,
+        repeatable: bool,
     ) -> Self {
         let (kept, known, running) = (Mutex::default(), OnceLock::new(), Mutex::default());
-        Self { name, level, plan, plan_text, expected, batch_rows, compute, kept, known, running }
+        Self { name, level, plan, plan_text, expected, batch_rows, compute, repeatable, kept, known, running }
     }
 
     pub fn schema(&self) -> Schema {
@@ -93,6 +97,12 @@ impl CachedPlan {
 
     fn kept(&self) -> MutexGuard<'_, Vec<Option<KeptPartition>>> {
         self.kept.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Bytes of the rows in memory, and in files.
+    pub fn held(&self) -> (u64, u64) {
+        let held = self.kept().iter().flatten().map(|p| p.output.held()).collect::<Vec<_>>();
+        held.into_iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
     /// The rows for somebody who reads them.
@@ -113,7 +123,10 @@ impl CachedPlan {
     pub fn materialise(&self) -> Result<(Arc<Known>, Vec<Partition>)> {
         let _running = interrupt::lock(&self.running)?;
         let known = self.known.get();
-        let held: Vec<Option<Partition>> = self.kept().iter().map(|p| p.as_ref()?.hold()).collect();
+        let mut held: Vec<Option<Partition>> = self.kept().iter().map(|p| p.as_ref()?.hold()).collect();
+        if !self.repeatable && held.iter().any(Option::is_none) {
+            held.iter_mut().for_each(|p| *p = None);
+        }
         let missing: Vec<usize> = (0..held.len()).filter(|p| held[*p].is_none()).collect();
         if let Some(known) = known.filter(|_| missing.is_empty()) {
             return Ok((known.clone(), held.into_iter().flatten().collect()));
@@ -133,8 +146,8 @@ impl CachedPlan {
         let (known, partitions) = match known {
             None => (self.known.get_or_init(|| Arc::new(Known { statistics, rows })), made.collect::<Vec<_>>()),
             Some(known) => {
-                let same_rows = missing.iter().map(|p| known.rows[*p]).eq(rows);
-                if !same_rows || !known.statistics.hold_for(&statistics) {
+                let before: u64 = missing.iter().map(|p| known.rows[*p]).sum();
+                if before != rows.iter().sum::<u64>() || !known.statistics.hold_for(&statistics) {
                     return Err(self.changed());
                 }
                 (known, held.into_iter().filter_map(|p| p.or_else(|| made.next())).collect())
@@ -163,7 +176,9 @@ impl CachedPlan {
             }
         }
         summary.lock().unwrap_or_else(|e| e.into_inner()).merge(own);
-        Ok(Partition { held: writer.finish_held(!self.level.uses_disk()), blocks: blocks.into() })
+        // What may come out otherwise the next time is written out rather than dropped, whatever the level.
+        let memory_only = self.repeatable && !self.level.uses_disk();
+        Ok(Partition { held: writer.finish_held(memory_only), blocks: blocks.into() })
     }
 
     /// Forgets rows that cannot be read, unless there are others by now.

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Debug};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use super::plan::{CachedPlan, Known, Partition};
-use crate::base::{ErrorClass, Result, Schema};
+use crate::base::{Error, ErrorClass, Result, Schema};
 use crate::datasource::{BatchStream, Block, ScanPartition, ScanRequest, TableSource, TableStatistics};
 use crate::expr::Expr;
 use crate::rdd::KeptRows;
@@ -15,24 +15,28 @@ pub struct Reading {
     cached: Arc<CachedPlan>,
     known: Arc<Known>,
     partitions: Mutex<Vec<Option<Arc<Partition>>>>,
+    /// Why the first partition is lost that is.
+    lost: OnceLock<Error>,
 }
 
 impl Reading {
     pub(super) fn new(cached: Arc<CachedPlan>, known: Arc<Known>, partitions: Vec<Partition>) -> Arc<Self> {
-        Arc::new(Self { cached, known, partitions: Mutex::new(partitions.into_iter().map(|p| Some(Arc::new(p))).collect()) })
+        let partitions = Mutex::new(partitions.into_iter().map(|p| Some(Arc::new(p))).collect());
+        Arc::new(Self { cached, known, partitions, lost: OnceLock::new() })
     }
 
     fn partitions(&self) -> MutexGuard<'_, Vec<Option<Arc<Partition>>>> {
         self.partitions.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Forgets the rows of a partition, unless there are others by now.
-    fn lose(&self, number: usize, partition: &Arc<Partition>) {
+    /// Forgets the rows of a partition, unless there are others by now; the error of who wants to read them.
+    fn lose(&self, number: usize, partition: &Arc<Partition>, why: &Error) -> Error {
         let slot = &mut self.partitions()[number];
         if slot.as_ref().is_some_and(|p| Arc::ptr_eq(p, partition)) {
             *slot = None;
         }
         self.cached.lose(number, partition.held.output());
+        self.lost.get_or_init(|| self.cached.unreadable(&why.message)).clone()
     }
 }
 
@@ -42,6 +46,10 @@ impl KeptRows for Reading {
     }
 
     fn restore(&self) -> Result<()> {
+        if let Some(why) = self.lost.get().filter(|_| !self.cached.repeatable) {
+            let again = "Computed again they may come in another order, which is for the next query.";
+            return Err(Error::new(why.class, format!("{} {again}", why.message)));
+        }
         let (_, partitions) = self.cached.materialise()?;
         for (slot, partition) in self.partitions().iter_mut().zip(partitions) {
             slot.get_or_insert_with(|| Arc::new(partition));
@@ -120,17 +128,12 @@ impl ScanPartition for CachedPartition {
     /// # Errors
     /// `FetchFailed`, as those of the stream may be: the rows are to be [restored](KeptRows::restore) then.
     fn open(&self) -> Result<BatchStream> {
-        let (reading, number, columns) = (self.reading.clone(), self.number, self.columns.clone());
+        let (reading, number, columns) = (self.reading.clone(), self.number, Some(self.columns.clone()));
         let partition = reading.partitions()[number].clone().ok_or_else(|| reading.cached.unreadable("they are lost."))?;
-        let rows = partition.held.output().read_only(0, matching(&partition.blocks, &self.filters));
-        Ok(Box::new(rows.map(move |batch| match batch {
-            Ok(batch) => Ok(batch.project(&columns)?),
-            Err(e) if e.class == ErrorClass::Io => {
-                reading.lose(number, &partition);
-                Err(reading.cached.unreadable(&e.message))
-            }
-            Err(e) => Err(e),
-        })))
+        let rows = partition.held.output().read_only(0, columns, matching(&partition.blocks, &self.filters));
+        Ok(Box::new(
+            rows.map(move |batch| batch.map_err(|e| if e.class == ErrorClass::Io { reading.lose(number, &partition, &e) } else { e })),
+        ))
     }
 
     fn row_count(&self) -> Option<u64> {
