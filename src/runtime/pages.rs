@@ -1,15 +1,13 @@
 //! Zeroed words for the tables of groups and joins.
 //!
-//! Large ones are mapped by themselves, in huge pages where the system has them: probing misses the cache of addresses less often, and
-//! millions of small pages need not be filled one by one, nor given back one by one with every core being told.
+//! Large ones are in huge pages where the system has them: probing misses the cache of addresses less often, and millions of small pages
+//! need not be filled one by one, nor given back one by one with every core being told.
 
 use std::ops::{Deref, DerefMut};
 
-use memmap2::MmapMut;
-
 use crate::base::{Result, interrupt};
 
-/// Bytes of a huge page; from so many on words are mapped.
+/// Bytes of a huge page.
 pub const HUGE_PAGE: usize = 2 << 20;
 /// Bytes of a page where there are no huge ones.
 const SMALL_PAGE: usize = 4096;
@@ -17,28 +15,21 @@ const SMALL_PAGE: usize = 4096;
 const LARGEST_BLOCK: usize = 32 << 20;
 
 /// Words that stay where they are until they are dropped.
-#[derive(Debug)]
-pub struct Pages(Memory);
-
-#[derive(Debug)]
-enum Memory {
-    Allocated(Vec<u64>),
-    Mapped(MmapMut),
-}
+#[derive(Debug, Default)]
+pub struct Pages(Vec<u64>);
 
 impl Pages {
-    /// `words` zeros. Those that are mapped take no memory before they are touched.
+    /// `words` zeros. Many take no memory before they are touched.
     pub fn zeroed(words: usize) -> Self {
-        let bytes = words * 8;
-        if bytes >= HUGE_PAGE
-            && let Ok(map) = MmapMut::map_anon(bytes)
-        {
-            // Small pages do as well.
-            #[cfg(target_os = "linux")]
-            let _ = map.advise(memmap2::Advice::HugePage);
-            return Self(Memory::Mapped(map));
-        }
-        Self(Memory::Allocated(vec![0; words]))
+        let words = vec![0u64; words];
+        want_huge_pages(&words);
+        Self(words)
+    }
+
+    /// Bytes held when the words before `used` have been touched.
+    pub fn memory(&self, used: usize) -> usize {
+        let bytes = self.0.len() * 8;
+        if bytes < HUGE_PAGE { bytes } else { (used * 8).next_multiple_of(HUGE_PAGE).min(bytes) }
     }
 
     /// The pieces that the system gives memory for one by one, which may take milliseconds each: those who write here and there would
@@ -64,41 +55,30 @@ impl Pages {
         // SAFETY: the same memory; bytes need no alignment, and any are words.
         unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 8) }
     }
-
-    /// Bytes held when the words before `used` have been touched.
-    pub fn memory(&self, used: usize) -> usize {
-        match &self.0 {
-            Memory::Allocated(words) => words.len() * 8,
-            Memory::Mapped(map) => (used * 8).next_multiple_of(HUGE_PAGE).min(map.len()),
-        }
-    }
-}
-
-impl Default for Pages {
-    fn default() -> Self {
-        Self::zeroed(0)
-    }
 }
 
 impl Deref for Pages {
     type Target = [u64];
 
     fn deref(&self) -> &[u64] {
-        match &self.0 {
-            Memory::Allocated(words) => words,
-            // SAFETY: a mapping begins at a page, which suits words; it is a multiple of words long, and its bytes are initialised.
-            Memory::Mapped(map) => unsafe { std::slice::from_raw_parts(map.as_ptr().cast(), map.len() / 8) },
-        }
+        &self.0
     }
 }
 
 impl DerefMut for Pages {
     fn deref_mut(&mut self) -> &mut [u64] {
-        match &mut self.0 {
-            Memory::Allocated(words) => words,
-            // SAFETY: as above; the mapping is borrowed as long as the slice.
-            Memory::Mapped(map) => unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().cast(), map.len() / 8) },
-        }
+        &mut self.0
+    }
+}
+
+/// Asks the system for huge pages wherever the words fill some.
+fn want_huge_pages(words: &[u64]) {
+    let range = words.as_ptr_range();
+    let (start, end) = ((range.start as usize).next_multiple_of(HUGE_PAGE), range.end as usize / HUGE_PAGE * HUGE_PAGE);
+    if start < end {
+        // SAFETY: the range is within memory that the caller has; its contents stay. That it fails, small pages do as well.
+        #[cfg(target_os = "linux")]
+        let _ = unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
     }
 }
 
