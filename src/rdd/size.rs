@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, MAX_INLINE_VIEW_LEN, RecordBatch};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{ByteViewType, DataType};
 
 use crate::base::Result;
@@ -34,20 +35,28 @@ fn long_values<T: ByteViewType>(column: &GenericByteViewArray<T>) -> usize {
     lengths.map(|(_, length)| length as usize).sum()
 }
 
-/// The same rows without the bytes of strings that are not theirs: a slice of views keeps all that it was cut from.
+/// The same rows without the bytes of strings that are not theirs, if these are more than theirs: a slice of views keeps all that it was
+/// cut from.
 pub fn compacted(batch: &RecordBatch) -> Result<RecordBatch> {
-    let sparse = |held: usize, used: usize| held > 2 * used + 1024;
+    compacted_to(batch, 2.0)
+}
+
+/// The same rows, whose strings take at most `most` times (1 or more) the bytes that they need. Rows that are kept for long need not
+/// hold more.
+pub fn compacted_to(batch: &RecordBatch, most: f64) -> Result<RecordBatch> {
+    let sparse = |buffers: &[Buffer], used: usize| {
+        let held: usize = buffers.iter().map(Buffer::capacity).sum();
+        held > (used as f64 * most) as usize + 1024
+    };
     let column = |c: &ArrayRef| -> ArrayRef {
         match c.data_type() {
             DataType::Utf8View => {
                 let views = c.as_string_view();
-                let held = views.data_buffers().iter().map(|b| b.len()).sum();
-                if sparse(held, views.total_buffer_bytes_used()) { Arc::new(views.gc()) } else { c.clone() }
+                if sparse(views.data_buffers(), views.total_buffer_bytes_used()) { Arc::new(views.gc()) } else { c.clone() }
             }
             DataType::BinaryView => {
                 let views = c.as_binary_view();
-                let held = views.data_buffers().iter().map(|b| b.len()).sum();
-                if sparse(held, views.total_buffer_bytes_used()) { Arc::new(views.gc()) } else { c.clone() }
+                if sparse(views.data_buffers(), views.total_buffer_bytes_used()) { Arc::new(views.gc()) } else { c.clone() }
             }
             _ => c.clone(),
         }

@@ -11,7 +11,11 @@ use crate::logical::statistics::Statistics;
 use crate::logical::{CachedRows, StorageLevel};
 use crate::operators::SparkPlan;
 use crate::operators::stream::{in_batches, with_schema};
+use crate::rdd::size::compacted_to;
 use crate::rdd::{BatchStream, Held, MapOutput, MapWriter, TaskContext};
+
+/// Of what strings need at least, what they may take.
+const SPARE: f64 = 1.1;
 
 /// Runs the plan for the partitions that the first function chooses when it is told how many there are; the second one keeps the rows
 /// of one, in its task.
@@ -170,7 +174,7 @@ impl CachedPlan {
             task.check()?;
             let batch = batch?;
             blocks.push(own.add(&batch));
-            writer.push(0, batch)?;
+            writer.push(0, compacted_to(&batch, SPARE)?)?;
             if !self.level.uses_memory() {
                 writer.spill()?;
             }
