@@ -1,5 +1,6 @@
 //! Cached rows keep to the memory limit, are where their storage level says, and are computed again where they are lost.
 
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use wholestage::api::Session;
@@ -141,6 +142,65 @@ fn rows_in_memory_give_way_to_queries() {
     }
 }
 
+/// Partitions are dropped by some queries while others begin to read them, and are lost while they are read.
+#[test]
+fn queries_beside_each_other_agree_while_rows_come_and_go() {
+    let expected = uncached(ROWS);
+    for mode in MODES {
+        for level in ["MEMORY_ONLY", "MEMORY_AND_DISK", "DISK_ONLY"] {
+            let dir = tempfile::tempdir().unwrap();
+            let session = session(mode, LIMIT, dir.path());
+            cache(&session, level, ROWS);
+            let of_cache = files(dir.path());
+            std::thread::scope(|scope| {
+                for first in 0..3 {
+                    let (session, expected) = (&session, &expected);
+                    scope.spawn(move || {
+                        for i in (first..).step_by(3).take(4) {
+                            let i = i % QUERIES.len();
+                            assert_eq!(answer(session, QUERIES[i]), expected[i], "{mode}, {level}");
+                        }
+                    });
+                }
+                if level == "DISK_ONLY" {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                    spoil(of_cache, "flipped");
+                }
+            });
+            session.sql("UNCACHE TABLE c").unwrap();
+            assert_nothing_left(&session, dir.path(), level);
+        }
+    }
+}
+
+/// A query that is stopped while it computes rows again leaves them to the next one.
+#[test]
+fn stopping_a_query_that_computes_rows_again_loses_nothing() -> Result<()> {
+    let slow = "SELECT id, id % 7 AS k FROM range(0, 40, 1, 4) WHERE (SELECT count(*) FROM range(1000)) > 0 AND id >= (SELECT count(*) FROM range(2000) x CROSS JOIN range(2000) y WHERE x.id * y.id < 0)";
+    for mode in MODES {
+        let dir = tempfile::tempdir().unwrap();
+        let session = session(mode, LIMIT, dir.path());
+        cache(&session, "DISK_ONLY", slow);
+        spoil(files(dir.path()), "removed");
+        let execution = session.sql("SELECT k, count(*) FROM c GROUP BY k")?.query_execution()?;
+        let handle = execution.cancel_handle();
+        let outcome = std::thread::scope(|scope| {
+            let running = scope.spawn(|| execution.collect());
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            handle.cancel();
+            running.join().unwrap()
+        });
+        if let Err(e) = outcome {
+            assert_eq!(e.class, ErrorClass::Cancelled, "{e}");
+        }
+        assert_eq!(answer(&session, "SELECT count(*), sum(id) FROM c"), "40,780", "{mode}");
+        drop(execution);
+        session.sql("UNCACHE TABLE c")?;
+        assert_nothing_left(&session, dir.path(), "a query that was stopped");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_kept_nowhere_is_not_cached() -> Result<()> {
     let dir = tempfile::tempdir().unwrap();
@@ -176,18 +236,17 @@ fn files_go_with_the_last_reader_and_with_the_session() -> Result<()> {
     Ok(())
 }
 
-/// Does something to each file that is there.
-fn spoil(dir: &Path, what: &str) {
-    let found = files(dir);
-    assert!(!found.is_empty());
-    for path in found {
+/// Does something to each of the files.
+fn spoil(files: Vec<PathBuf>, what: &str) {
+    assert!(!files.is_empty());
+    for path in files {
         match what {
             "removed" => std::fs::remove_file(&path).unwrap(),
             _ => {
-                let mut bytes = std::fs::read(&path).unwrap();
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 0x10;
-                std::fs::write(&path, bytes).unwrap();
+                let bytes = std::fs::read(&path).unwrap();
+                let mut file = std::fs::File::options().write(true).open(&path).unwrap();
+                file.seek(SeekFrom::Start(bytes.len() as u64 / 2)).unwrap();
+                file.write_all(&[bytes[bytes.len() / 2] ^ 0x10]).unwrap();
             }
         }
     }
@@ -203,7 +262,7 @@ fn lost_and_corrupt_files_are_computed_again() {
             cache(&session, "DISK_ONLY", ROWS);
             // The last one reads the table twice.
             for at in [0, 3] {
-                spoil(dir.path(), what);
+                spoil(files(dir.path()), what);
                 assert_eq!(answer(&session, QUERIES[at]), expected[at], "{mode}, {what}");
                 assert_eq!(files(dir.path()).len(), 4, "{mode}, {what}");
             }
@@ -232,7 +291,7 @@ fn partitions_that_depend_on_order_are_dropped_and_computed_again_together_only(
             session.sql("UNCACHE TABLE c")?;
 
             session.sql(&format!("CACHE TABLE d OPTIONS ('storageLevel' 'DISK_ONLY') AS {rows}"))?;
-            spoil(dir.path(), "flipped");
+            spoil(files(dir.path()), "flipped");
             let of_d = sql.replace("FROM c", "FROM d");
             if together {
                 let error = session.sql(&of_d)?.collect().unwrap_err();
@@ -261,7 +320,7 @@ fn what_changed_since_is_an_error_not_another_answer() -> Result<()> {
         for other in ["n\n1\n3\n", "n\n1\n"] {
             std::fs::write(&csv, other).unwrap();
             assert_eq!(answer(&session, "SELECT n FROM c"), "1|2");
-            spoil(&temp, "removed");
+            spoil(files(&temp), "removed");
             let error = session.sql("SELECT n + n FROM c")?.collect().unwrap_err();
             assert_eq!(error.class, ErrorClass::FetchFailed, "{error}");
             assert!(error.message.contains("`c`") && error.message.contains("REFRESH"), "{error}");
