@@ -226,6 +226,7 @@ fn session(arguments: &Arguments, suite: Option<Suite>) -> Result<Session> {
         builder = builder.threads(threads);
     }
     let session = builder.build()?;
+    options::heed_memory_limit(&session);
     match (&arguments.data, suite) {
         (Some(dir), _) => {
             session.register_folder(dir)?;

@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
 use crate::api::Session;
+use crate::base::settings::MEMORY_LIMIT;
 use crate::base::{Error, Result};
+use crate::runtime::allocator;
 
 /// What tables there are.
 #[derive(Args, Default)]
@@ -137,5 +139,11 @@ pub(super) fn session(sources: &Sources, options: &Options) -> Result<Session> {
     for (name, path) in &sources.tables {
         session.register_path(name, path)?;
     }
+    heed_memory_limit(&session);
     Ok(session)
+}
+
+/// Has the process keep no memory that is free where the session's memory is limited.
+pub(super) fn heed_memory_limit(session: &Session) {
+    allocator::give_back_at_once(session.settings().bytes(&MEMORY_LIMIT) > 0);
 }

@@ -44,6 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::new(ErrorClass::Parse, "there is no SQL statement."));
     };
     for (i, statement) in statements.iter().enumerate() {
+        options::heed_memory_limit(&session);
         let frame = session.run(statement)?;
         let file = arguments.output.as_deref().filter(|_| i == last);
         let timings = match file {
@@ -75,6 +76,7 @@ fn print(frame: &DataFrame, format: ResultFormat, progress: Progress) -> Result<
 /// Runs all statements of a text, printing tables.
 pub(super) fn print_all(session: &Session, text: &str, timing: bool, progress: Progress) -> Result<()> {
     for statement in session.parse(text)? {
+        options::heed_memory_limit(session);
         let timings = print(&session.run(&statement)?, ResultFormat::Table, progress)?;
         if timing {
             eprintln!("{}", timing_line(&timings));

@@ -4,6 +4,7 @@
 //! the aggregation and join tables, output builders, and the one table of functions that generated code may call.
 
 pub mod aggregate_table;
+pub mod allocator;
 pub mod arena;
 pub mod batch;
 pub mod bloom;
