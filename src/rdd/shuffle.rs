@@ -186,7 +186,7 @@ impl MapOutput {
     /// The rows of a reducer, in the order they were written. The stream holds none of those that are in memory, so that they can be
     /// written out between two batches.
     pub fn read(self: &Arc<Self>, reducer: usize) -> BatchStream {
-        self.read_only(reducer, None, vec![0..usize::MAX])
+        self.read_only(reducer, None, std::iter::once(0..usize::MAX).collect())
     }
 
     /// As [`Self::read`], these columns by their numbers (all when absent), and the rows whose numbers are in `wanted`, ranges in
