@@ -48,7 +48,7 @@ enum Failure {
 }
 
 fn attempt<T>(task: &TaskContext, work: impl Fn(&TaskContext) -> Result<T>) -> Result<T, Failure> {
-    let (tally, _entered) = (Tally::begin(), task.query.interrupt().enter());
+    let (tally, _entered, _running) = (Tally::begin(), task.query.interrupt().enter(), task.query.memory.running_task());
     let whole = || {
         let made = work(task)?;
         task.check()?;

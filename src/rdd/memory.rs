@@ -1,24 +1,30 @@
 //! The memory of a session: who holds how much, and who must wait, spill or fail.
 //!
 //! Structures that grow with their input hold a [`Reservation`] and ask before they grow, once per batch or so. What can be spilled
-//! asks by [`Reservation::try_resize`] and spills when refused; what cannot asks by [`Reservation::resize`], whose refusal is the
-//! query's error. Holders that can spill share the limit equally, and have a little of their own. Some of what is held is *evictable*:
+//! asks by [`Reservation::try_resize`] and spills when refused; what cannot asks by [`Reservation::resize`], which waits for other
+//! tasks as long as one goes on, and whose refusal is the query's error. Holders that can spill share the limit equally, and have a little of their own. Some of what is held is *evictable*:
 //! whoever needs its memory writes it out (outputs of finished map tasks) or drops it (what is made of broadcasts and not in use).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
 use super::BatchStream;
 use super::counter::Counter;
 use super::spill::TempFolder;
-use crate::base::{Error, ErrorClass, Result};
+use crate::base::{Error, ErrorClass, Result, interrupt};
 
 /// What a holder that can spill may always have, so that it does not spill crumbs; a sixteenth of the limit if that is less.
 const LEAST: usize = 1 << 20;
 /// Memory is asked for in steps of so many bytes, or a fraction of a small limit.
 const STEP: usize = 1 << 20;
+
+/// How long a task waits at most for memory that other tasks have: whoever takes their rows may be waiting for its own.
+const MOST_WAIT: Duration = Duration::from_secs(30);
+/// How long it sleeps between two tries.
+const NEXT_TRY: Duration = Duration::from_millis(2);
 
 /// Of a limit on a process's memory, in bytes, what may be reserved: four fifths. The rest is for what is not: batches on their way, scans,
 /// code, and what the allocator keeps.
@@ -53,6 +59,9 @@ struct State {
     peak: usize,
     /// Reservations that can spill and hold something.
     sharers: usize,
+    /// Tasks that run, and those who wait for memory.
+    tasks: usize,
+    waiting: usize,
 }
 
 /// How a reservation can be made smaller.
@@ -106,6 +115,22 @@ impl MemoryPool {
                 folder
             }
         }
+    }
+
+    /// Notes that a task runs, until this is dropped: there is a point in waiting for what it holds.
+    pub fn running_task(self: &Arc<Self>) -> Counted {
+        self.counted(|state| &mut state.tasks)
+    }
+
+    fn counted(self: &Arc<Self>, count: fn(&mut State) -> &mut usize) -> Counted {
+        *count(&mut self.state()) += 1;
+        Counted { pool: self.clone(), count }
+    }
+
+    /// Whether a task runs that does not wait for memory.
+    fn may_get_more(&self) -> bool {
+        let state = self.state();
+        state.waiting < state.tasks
     }
 
     /// A reservation of something that can spill; `peak` is the metric of the most that it held.
@@ -210,6 +235,18 @@ impl MemoryPool {
     }
 }
 
+/// Somebody who counts among those who run, or wait.
+pub struct Counted {
+    pool: Arc<MemoryPool>,
+    count: fn(&mut State) -> &mut usize,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        *(self.count)(&mut self.pool.state()) -= 1;
+    }
+}
+
 /// Bytes that a holder has of a pool; given back when dropped. They are asked for in steps, so that small growth costs nothing.
 pub struct Reservation {
     pool: Arc<MemoryPool>,
@@ -252,16 +289,31 @@ impl Reservation {
         self.try_resize(self.used + bytes)
     }
 
-    /// Has `bytes` in all, of what the limit leaves.
+    /// Has `bytes` in all, of what the limit leaves; waits while other tasks have too much and go on.
     ///
     /// # Errors
-    /// `OutOfMemory`, naming the holder, what it asked for and the limit; `Io` as for [`Self::try_resize`].
+    /// `OutOfMemory`, naming the holder, what it asked for and the limit; `Cancelled`; `Io` as for [`Self::try_resize`].
     pub fn resize(&mut self, bytes: usize) -> Result<()> {
         // Beyond the equal share, since there is no other way; never beyond the limit.
-        if self.used >= bytes && self.set(bytes) || self.request(bytes, false)? {
+        if self.used >= bytes && self.set(bytes) || self.request(bytes, false)? || self.wait_for(bytes)? {
             return Ok(());
         }
         Err(self.refused(bytes - self.used))
+    }
+
+    /// Asks again and again while there are tasks that may give something back.
+    fn wait_for(&mut self, bytes: usize) -> Result<bool> {
+        let pool = self.pool.clone();
+        let _waiting = pool.counted(|state| &mut state.waiting);
+        let until = Instant::now() + MOST_WAIT;
+        while pool.limit().is_some_and(|limit| bytes <= limit) && pool.may_get_more() && Instant::now() < until {
+            interrupt::check()?;
+            std::thread::sleep(NEXT_TRY);
+            if self.request(bytes, false)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// As [`Self::resize`] for `bytes` more.
@@ -386,6 +438,29 @@ mod tests {
         assert!(b.try_resize(100).unwrap());
         drop(b);
         assert_eq!((pool.used(), pool.peak()), (0, 100));
+    }
+
+    #[test]
+    fn what_cannot_spill_waits_for_tasks_that_go_on() {
+        let pool = MemoryPool::new(100);
+        let (running, mut first) = (pool.running_task(), pool.fixed("Window", Counter::default()));
+        first.resize(80).unwrap();
+        let other = pool.clone();
+        let second = std::thread::spawn(move || {
+            let (_running, mut second) = (other.running_task(), other.fixed("Window", Counter::default()));
+            second.resize(60).map(|()| second.size())
+        });
+        while !pool.state().waiting.eq(&1) {
+            std::thread::sleep(NEXT_TRY);
+        }
+        drop(first);
+        assert_eq!(second.join().unwrap().unwrap(), 60);
+        // Who runs alone waits for nobody.
+        drop(running);
+        let (_running, mut third, mut fourth) =
+            (pool.running_task(), pool.fixed("Window", Counter::default()), pool.fixed("Window", Counter::default()));
+        third.resize(80).unwrap();
+        assert_eq!(fourth.resize(60).unwrap_err().class, ErrorClass::OutOfMemory);
     }
 
     #[test]
