@@ -401,7 +401,8 @@ impl DataFrame {
         self.map_plan(|input| LogicalPlan::Coalesce { partitions: n.max(1), input })
     }
 
-    /// From their first use on the rows are kept, in memory or in files where others need the memory, and every query of the session that has this one as a part reads them.
+    /// From their first use on the rows are kept, in memory or in files where others need the memory, and every query of the session
+    /// that has this one as a part reads them.
     ///
     /// # Errors
     /// Those of planning.

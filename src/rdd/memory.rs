@@ -2,8 +2,9 @@
 //!
 //! Structures that grow with their input hold a [`Reservation`] and ask before they grow, once per batch or so. What can be spilled
 //! asks by [`Reservation::try_resize`] and spills when refused; what cannot asks by [`Reservation::resize`], which waits for other
-//! tasks as long as one goes on, and whose refusal is the query's error. Holders that can spill share the limit equally, and have a little of their own. Some of what is held is *evictable*:
-//! whoever needs its memory writes it out (outputs of finished map tasks) or drops it (what is made of broadcasts and not in use).
+//! tasks as long as one goes on, and whose refusal is the query's error. Holders that can spill share the limit equally, and have a
+//! little of their own. Some of what is held is *evictable*: whoever needs its memory writes it out (outputs of finished map tasks) or
+//! drops it (what is made of broadcasts and not in use).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};

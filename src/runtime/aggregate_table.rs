@@ -178,16 +178,6 @@ impl AggregateTable {
         self.placed.push(row as u64);
     }
 
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        if let Addressing::InPlace { .. } = self.addressing { self.placed.len() } else { self.full + self.in_last_block() }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Puts the addresses of the next rows into `addresses`, at most `count`, in order of insertion; none at the end.
     pub fn read(&self, from: &mut Position, count: usize, addresses: &mut Vec<u64>) {
         addresses.clear();
@@ -272,7 +262,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!((values, table.len()), ((0..10_000).collect::<Vec<_>>(), 10_000));
+        assert_eq!(values, (0..10_000).collect::<Vec<_>>());
         assert_eq!(table.slots.iter().filter(|s| **s != 0).count(), 10_000);
     }
 }

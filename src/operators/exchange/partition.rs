@@ -135,7 +135,7 @@ impl ShuffleDependency {
     /// Deals out all rows of a map task.
     ///
     /// # Errors
-    /// Those of computing the rows, of [`Partitioner::split`], and of spilling.
+    /// Those of computing the rows, of dealing them out, and of spilling.
     pub fn run_map_task(&self, partition: usize, task: &TaskContext) -> Result<Arc<MapOutput>> {
         let mut writer = MapWriter::new(self.partitioner.num_partitions(), self.node, &task.query);
         let mut dealer = Dealer::new(&self.partitioner, partition, task);
